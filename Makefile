@@ -1,0 +1,94 @@
+# The commands of this repository: make build, test, demo, demo-crash, bench, lint, format, install, clean, distclean.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := build
+.PHONY: build test test-cpp test-python demo demo-crash bench lint format install clean distclean
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+# The tools of .venv come first, and ccache hits across checkouts.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
+export PYTHONNOUSERSITE := 1
+unexport PYTHONPATH
+
+# Everything whose change means a new build. The file build/.sources changes when this list does.
+sources := $(shell find proto client broker python tests examples \
+  \( -path tests/python -o -name __pycache__ \) -prune -o -type f \
+  \( -name '*.cc' -o -name '*.h' -o -name '*.fbs' -o -name CMakeLists.txt -o -name '*.in' -o -name '*.cmake' \
+     -o -path 'python/*.py' -o -path 'python/*.pyi' -o -name py.typed \) -print | LC_ALL=C sort) \
+  CMakeLists.txt pyproject.toml
+_ := $(shell mkdir -p build; printf '%s\n' $(sources) | cmp -s - build/.sources || \
+  printf '%s\n' $(sources) >build/.sources)
+
+build: build/.built
+
+.venv/.ready: .ci/setup .ci/requirements.txt
+	.ci/setup $(PYTHON)
+	[ -x .venv/bin/python ] || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check -r .ci/requirements.txt </dev/null
+	@touch $@
+
+# One build: the package goes to .venv, the C++ libraries, daemon, tests, benchmarks and examples stay in build/.
+build/.built: .venv/.ready build/.sources $(sources)
+	@touch build/.started
+	.venv/bin/python -m pip install --verbose --no-input --disable-pip-version-check --no-build-isolation --no-deps \
+	  --force-reinstall --config-settings build-dir=build \
+	  --config-settings cmake.define.TENSORBROKER_BUILD_TESTS=ON \
+	  --config-settings cmake.define.TENSORBROKER_BUILD_BENCH=ON \
+	  --config-settings cmake.define.TENSORBROKER_BUILD_EXAMPLES=ON . </dev/null
+	@touch -r build/.started $@
+
+test: test-cpp test-python
+
+# The test of the installation alone does not count as a test having run.
+test-cpp: build
+	@if ctest --test-dir build -N -LE '^install$$' | grep -x 'Total Tests: 0' >/dev/null; then \
+	  echo 'make test: no C++ test was found' >&2; exit 1; fi
+	ctest --test-dir build --parallel $(JOBS) --output-on-failure --no-tests=error --timeout 300
+
+test-python: build
+	.venv/bin/python -m pytest tests/python
+
+demo: build
+	.venv/bin/python examples/digits/demo.py
+
+demo-crash: build
+	.venv/bin/python examples/digits/demo.py --crash
+
+bench: build
+	.venv/bin/python tests/bench/run.py
+
+lint: build
+	.venv/bin/python .ci/check_layers.py --self-test
+	.venv/bin/python .ci/check_layers.py
+	.venv/bin/python .ci/cpp_lint.py format
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy python/tensorbroker
+	.venv/bin/mypy examples
+	.venv/bin/python .ci/cpp_lint.py tidy --jobs $(JOBS)
+
+format: .venv/.ready
+	.venv/bin/python .ci/cpp_lint.py format --fix
+	.venv/bin/ruff format .
+
+# The C++ library, its headers and CMake package, and the daemon, built to be found under PREFIX.
+install: .venv/.ready
+	cmake -S . -B build/install -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX='$(abspath $(PREFIX))' \
+	  -DTENSORBROKER_BUILD_TESTS=OFF -DTENSORBROKER_BUILD_BENCH=OFF -DTENSORBROKER_BUILD_EXAMPLES=OFF
+	cmake --build build/install
+	cmake --install build/install
+
+clean:
+	rm -rf build dist
+
+distclean: clean
+	rm -rf .venv

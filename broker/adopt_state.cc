@@ -1,0 +1,213 @@
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <string>
+
+#include "broker/publication.h"
+#include "broker/state.h"
+#include "proto/heap_record.h"
+
+namespace tensorbroker::broker {
+namespace {
+
+using PlainSession = BasicSessionRecord<std::uint64_t>;
+
+bool in_use(const Entry& entry) {
+  return EntryState::unpack(entry.state.load(std::memory_order_relaxed)).phase == EntryPhase::kUsed;
+}
+
+}  // namespace
+
+// What a killed broker left becomes this one's state. Nothing is freed before all that sessions may hold is known.
+void Store::State::adopt(const IsAlive& is_alive) {
+  adopting = true;
+  closed = catalog.root().index.load(std::memory_order_seq_cst) == kClosedRoot;
+  pool.give({kPageSize, options.arena_bytes - kPageSize}, Warmth::kUnknown);
+  pins.adopt(catalog);
+  entries.adopt(catalog, file);
+  heap.adopt(catalog, file);
+  const std::vector<std::uint64_t> dead = adopt_sessions(is_alive);
+  finish_intent();
+  adopt_extents();
+  adopt_entries();
+  revoke(dead);
+  if (!closed) {
+    reclaim();
+    wake_all();
+  }
+  adopting = false;
+}
+
+void Store::State::finish_intent() {
+  const std::optional<Mutation> m = read_intent(catalog.root().intent);
+  if (!m || closed) return;
+  const auto known = [this](EntryId id) { return id == kNoEntry || id < entries.committed(); };
+  if (!known(m->entry) || !known(m->replaced) || m->session_slot >= records.committed() ||
+      (m->cell != kNoCell && m->cell >= index.cells())) {
+    throw CorruptSegmentError("the mutation in progress in " + file.name() + " names records that do not exist");
+  }
+  carry_out(catalog.view(), catalog.session(static_cast<std::uint32_t>(m->session_slot)), *m);
+  spdlog::info("finished the mutation that the last broker was killed in");
+}
+
+// Maps the living sessions; returns the dead ones.
+std::vector<std::uint64_t> Store::State::adopt_sessions(const IsAlive& is_alive) {
+  auto plain = file.read<PlainSession>(catalog.tables().sessions_offset(), records.limit());
+  while (!plain.empty() && plain.back().id == 0) plain.pop_back();
+  records.ensure(file, std::max<std::uint64_t>(plain.size(), 1));
+  plain.resize(records.committed());
+  std::vector<std::uint32_t> used_slots;
+  for (std::uint32_t slot = static_cast<std::uint32_t>(plain.size()); slot > 0; --slot) {
+    if (plain[slot - 1].id == 0) free_records.push_back(slot - 1);
+    if (plain[slot - 1].id != 0) used_slots.push_back(slot - 1);
+  }
+  std::sort(used_slots.begin(), used_slots.end(), [&](auto a, auto b) { return plain[a].id < plain[b].id; });
+
+  std::vector<std::uint64_t> dead;
+  for (const std::uint32_t slot : used_slots) {  // parents before their heirs
+    const PlainSession& record = plain[slot];
+    const bool untaken_heir = record.parent != 0 && sessions.contains(record.parent);
+    if ((is_alive(record.id) || untaken_heir) && adopt_session(record, slot)) continue;
+    dead.push_back(record.id);
+    catalog.session(slot).id.store(0, std::memory_order_seq_cst);
+    free_records.push_back(slot);
+  }
+  return dead;
+}
+
+bool Store::State::adopt_session(const PlainSession& record, std::uint32_t slot) {
+  Session adopted;
+  try {
+    adopted.segment = SessionSegment::open(name, record.id);
+  } catch (const Error& e) {
+    spdlog::warn("session {} is given up: {}", record.id, e.what());
+    return false;
+  }
+  adopted.id = record.id;
+  adopted.record = slot;
+  adopted.uid = static_cast<uid_t>(record.uid);
+  adopted.pid = static_cast<pid_t>(record.pid);
+  adopted.parent = record.parent;
+  const auto at = sessions.emplace(record.id, std::move(adopted)).first;
+  if (hooks.mapped) hooks.mapped(at->second.segment);
+  const SessionControl& control = at->second.segment.control();
+  const std::uint64_t leases = control.leases_committed.load(std::memory_order_acquire);
+  at->second.leases_committed = static_cast<std::uint32_t>(std::min<std::uint64_t>(leases, kLeasesLimit));
+  at->second.returns_head = control.returns_head.load(std::memory_order_acquire);
+  return true;
+}
+
+void Store::State::adopt_extents() {
+  extents.adopt(catalog, file, [this](std::uint32_t id, Extent& extent) { return keep_extent(id, extent); });
+  for (auto& [id, owner] : sessions) {
+    std::vector<bool> taken(owner.slots_used);
+    for (const std::uint32_t extent : owner.extents) taken[extents.find(extent)->slot] = true;
+    for (std::uint32_t slot = 0; slot < owner.slots_used; ++slot) {
+      if (!taken[slot]) owner.free_slots.push_back(slot);
+    }
+  }
+}
+
+bool Store::State::keep_extent(std::uint32_t id, Extent& extent) {
+  const auto at = sessions.find(extent.owner);
+  if (at == sessions.end()) return false;
+  Session& owner = at->second;
+  const Range arena_pages{kPageSize, options.arena_bytes - kPageSize};
+  if (extent.slot >= kExtentStatesLimit || extent.range.bytes > arena_pages.bytes ||
+      !arena_pages.contains(extent.range)) {
+    throw CorruptSegmentError("extent " + std::to_string(id) + " in " + file.name() + " lies outside the arena");
+  }
+  owner.extents.insert(id);
+  owner.slots_used = std::max(owner.slots_used, extent.slot + 1);
+  const auto slots = static_cast<std::uint32_t>(round_up(owner.slots_used, kPageSize / sizeof(Word)));
+  owner.slots_committed = std::max(owner.slots_committed, slots);
+  pool.exclude(extent.range);
+  used += extent.range.bytes;
+  owner.charged += extent.range.bytes;
+  return true;
+}
+
+// Which entries a cell of the index names.
+std::vector<bool> Store::State::adopt_index() {
+  std::vector<bool> named(entries.committed());
+  if (closed) return named;
+  std::vector<std::uint64_t> stray;
+  index.count([&](std::uint64_t position, std::uint64_t cell) {
+    const EntryId id = cell_entry(cell);
+    const bool sound = id < named.size() && in_use(catalog.entry(id)) && is_live(catalog.entry(id).generation.load());
+    if (sound) named[id] = true;
+    if (!sound) stray.push_back(position);
+  });
+  if (!stray.empty()) {
+    throw CorruptSegmentError("cell " + std::to_string(stray.front()) + " of the name index in " + file.name() +
+                              " names an entry that is not published");
+  }
+  return named;
+}
+
+void Store::State::adopt_entries() {
+  const std::vector<bool> named = adopt_index();
+  for (EntryId id = 0; id < named.size(); ++id) {
+    Entry& entry = catalog.entry(id);
+    const EntryPhase phase = EntryState::unpack(entry.state.load(std::memory_order_relaxed)).phase;
+    const auto owner = sessions.find(entry.owner.load(std::memory_order_relaxed));
+    if (phase == EntryPhase::kUsed) {
+      adopt_used_entry(id, named[id]);
+    } else if (phase == EntryPhase::kSpare && owner != sessions.end()) {
+      owner->second.spares.insert(id);
+    } else {
+      entries.release(catalog, id);
+    }
+  }
+  // Only now is it known which extents hold nothing: what was taken from their owners stays taken.
+  for (const auto& [id, extent] : std::map<std::uint32_t, Extent>(extents.all())) {
+    Session& owner = sessions.at(extent.owner);
+    const std::uint64_t state = owner.segment.extent_state(extent.slot).load(std::memory_order_seq_cst);
+    if (state != static_cast<std::uint64_t>(ExtentState::kTaken)) continue;
+    if (!blocks.covered_pages(extent.range).empty()) continue;
+    extents.mark_taken(id);
+    taken_to_punch.push_back(extent.range);
+    used -= extent.range.bytes;
+    owner.charged -= extent.range.bytes;
+  }
+}
+
+void Store::State::adopt_used_entry(EntryId id, bool named) {
+  Entry& entry = catalog.entry(id);
+  const Range block = block_of(id);
+  const HeapRef header = HeapRef::unpack(entry.header.load(std::memory_order_relaxed));
+  const bool sound = block.bytes <= options.arena_bytes && block.offset <= options.arena_bytes - block.bytes &&
+                     blocks.overlapping(block) == kNoEntry && heap.claim(header) &&
+                     heap_record_intact(catalog.heap_bytes(header));
+  if (!sound) {
+    throw CorruptSegmentError("entry " + std::to_string(id) + " in " + file.name() +
+                              " names a block or a header that is not sound");
+  }
+  blocks.insert(block, id);
+  if (!block.empty() && extents.containing(block) == nullptr) {
+    // Pages that a neighbour in the pool's stead was counted for already are out of it.
+    const std::uint64_t begin = block.offset / kPageSize * kPageSize;
+    const std::uint64_t before = pool.free_bytes();
+    pool.exclude({begin, round_up_to_page(block.end()) - begin});
+    used += before - pool.free_bytes();
+  }
+  if (named) {
+    counted.live += block.bytes;
+    count_name(id, true);
+    return;
+  }
+  entry.generation.store(tensorbroker::retired(entry.generation.load()), std::memory_order_seq_cst);
+  retire(id);
+}
+
+void Store::State::revoke(const std::vector<std::uint64_t>& dead) {
+  extents.clear_declined(catalog);
+  std::set<std::uint64_t> unknown;
+  for (const auto& [slot, pin] : pins.all()) {
+    if (!sessions.contains(pin.session)) unknown.insert(pin.session);
+  }
+  for (const std::uint64_t id : unknown) pins.remove_session(catalog, id);
+  for (const std::uint64_t id : dead) unlink_segment(name.segment(SegmentKind::kSession, id));
+}
+
+}  // namespace tensorbroker::broker

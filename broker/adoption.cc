@@ -1,0 +1,88 @@
+#include <dirent.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "broker/state.h"
+#include "broker/store.h"
+
+namespace tensorbroker::broker {
+namespace {
+
+struct Found {
+  std::string file_name;
+  SegmentId segment;
+};
+
+std::vector<Found> segments_of(const InstanceName& name) {
+  std::vector<Found> found;
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(std::string(kShmDirectory).c_str()), closedir);
+  while (directory != nullptr) {
+    const dirent* const file = readdir(directory.get());
+    if (file == nullptr) break;
+    if (const auto segment = parse_segment_name(name, file->d_name)) found.push_back({file->d_name, *segment});
+  }
+  return found;
+}
+
+// The finished catalogs among the segments, newest first. Throws VersionMismatchError at one of another layout.
+std::vector<std::pair<std::uint64_t, Catalog>> open_catalogs(const InstanceName& name,
+                                                             const std::vector<Found>& found) {
+  std::vector<std::pair<std::uint64_t, Catalog>> catalogs;
+  for (const Found& file : found) {
+    if (file.segment.kind != SegmentKind::kCatalog) continue;
+    try {
+      catalogs.emplace_back(file.segment.id, Catalog::open(name, file.segment.id, Access::kReadWrite));
+    } catch (const CorruptSegmentError& e) {
+      spdlog::warn("removing a catalog that cannot be adopted: {}", e.what());
+    }
+  }
+  std::sort(catalogs.begin(), catalogs.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  return catalogs;
+}
+
+// Unlinks what belongs to no adopted catalog: unfinished segments, arenas of catalogs that are gone, and sessions
+// without a record, unless a client holds one; it is refused when it connects.
+void remove_orphans(const InstanceName& name, const Store* store, const IsAlive& is_alive) {
+  for (const Found& file : segments_of(name)) {
+    const auto [kind, id] = file.segment;
+    const bool known = store != nullptr && ((kind == SegmentKind::kCatalog && id == store->catalog_id()) ||
+                                            (kind == SegmentKind::kArena && id == store->arena_id()) ||
+                                            (kind == SegmentKind::kSession && store->has_session(id)));
+    if (known || (kind == SegmentKind::kSession && is_alive(id))) continue;
+    spdlog::info("removing the orphaned segment {}", file.file_name);
+    unlink_segment(file.file_name);
+  }
+}
+
+}  // namespace
+
+std::optional<Store> Store::adopt(const InstanceName& name, const IsAlive& is_alive, const StoreHooks& hooks) {
+  std::optional<Store> adopted;
+  for (auto& [id, catalog] : open_catalogs(name, segments_of(name))) {
+    const bool ended = catalog.root().index.load(std::memory_order_seq_cst) == kClosedRoot;
+    if (adopted && !ended) continue;
+    try {
+      const CatalogOptions options = catalog.options();
+      ArenaFile arena = ArenaFile::open(name, options.arena_id, options.arena_bytes);
+      Store store(std::make_unique<State>(name, id, std::move(catalog), std::move(arena), hooks));
+      store.state_->adopt(is_alive);
+      if (ended) {
+        spdlog::info("finishing the end of an instance that was closed");
+        store.unlink_all();
+      } else {
+        adopted.emplace(std::move(store));
+      }
+    } catch (const Error& e) {
+      if (!ended && e.code() != ErrorCode::kNotFound && e.code() != ErrorCode::kCorruptSegment) throw;
+      spdlog::warn("catalog {} cannot be adopted, it is removed: {}", id, e.what());
+    }
+  }
+  remove_orphans(name, adopted ? &*adopted : nullptr, is_alive);
+  return adopted;
+}
+
+}  // namespace tensorbroker::broker

@@ -1,0 +1,48 @@
+// One client's connection, as the rest of the broker sees it: something to answer on. On the loop's thread alone.
+
+#ifndef TENSORBROKER_BROKER_CHANNEL_H_
+#define TENSORBROKER_BROKER_CHANNEL_H_
+
+#include <flatbuffers/flatbuffers.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+namespace tensorbroker::broker {
+
+class Channel {
+ public:
+  virtual ~Channel() = default;
+
+  // Queues one frame. Closes the connection instead where its peer reads too slowly.
+  virtual void send(const flatbuffers::FlatBufferBuilder& message) = 0;
+  // Sends what is queued, as far as the peer takes it at once, and closes. Its handler hears closed() once, later.
+  virtual void close(const std::string& reason) = 0;
+  // Of the process that connected, as the kernel says; 0: in a pid namespace that is not to be seen here.
+  virtual pid_t peer_pid() const noexcept = 0;
+};
+
+// What a connection tells. One for each connection.
+class ChannelHandler {
+ public:
+  virtual ~ChannelHandler() = default;
+
+  // One frame's bytes: a private copy, aligned to 8, valid during the call. Throws ProtocolError where it is malformed:
+  // the connection is then closed.
+  virtual void on_frame(std::span<const std::byte> frame) = 0;
+  // The connection is gone, whoever closed it; nothing follows.
+  virtual void on_closed() = 0;
+};
+
+// A peer that does not keep to the protocol. Costs it the connection.
+class ProtocolError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+}  // namespace tensorbroker::broker
+
+#endif  // TENSORBROKER_BROKER_CHANNEL_H_

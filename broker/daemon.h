@@ -1,0 +1,62 @@
+// The broker as a process: its parts put together, served until told to end, and ended in good order.
+//
+// Construction takes the instance (startup.h) and listens; run() serves. One for each process.
+
+#ifndef TENSORBROKER_BROKER_DAEMON_H_
+#define TENSORBROKER_BROKER_DAEMON_H_
+
+#include <functional>
+#include <memory>
+
+#include "broker/event_loop.h"
+#include "broker/housekeeping.h"
+#include "broker/idle_exit.h"
+#include "broker/memory_work.h"
+#include "broker/options.h"
+#include "broker/segment_guards.h"
+#include "broker/server.h"
+#include "broker/services.h"
+#include "broker/session_registry.h"
+#include "broker/startup.h"
+
+namespace tensorbroker::broker {
+
+class Daemon {
+ public:
+  // Throws Error with the remedy; then nothing is left behind that was not there before.
+  Daemon(const Options& options, const Place& place, InstanceLock lock);
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+  ~Daemon();
+
+  // Serves until a signal, a Stop or idleness ends it, and then ends it: in good order, or (Stop that keeps) leaving
+  // everything to a successor.
+  void run();
+
+ private:
+  void listen(const Place& place);
+  // Asks run() to return; the first one counts.
+  void stop(bool keep, std::function<void()> answered);
+  void end_in_order();
+
+  // In the order in which they depend on each other.
+  EventLoop loop_;
+  InstanceLock lock_;
+  SegmentGuards guards_;
+  Opened opened_;
+  Store& store_ = opened_.store;
+  SessionRegistry sessions_;
+  std::unique_ptr<MemoryWork> memory_;
+  IdleExit idle_;
+  Housekeeping housekeeping_;
+  Services services_;
+  std::unique_ptr<Server> server_;
+
+  bool ending_ = false;
+  bool keep_ = false;
+  std::function<void()> answered_;
+};
+
+}  // namespace tensorbroker::broker
+
+#endif  // TENSORBROKER_BROKER_DAEMON_H_

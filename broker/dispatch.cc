@@ -1,0 +1,277 @@
+#include "broker/dispatch.h"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "broker/statistics_reply.h"
+#include "proto/frame.h"
+#include "proto/layout.h"
+#include "proto/name.h"
+
+namespace tensorbroker::broker {
+namespace {
+
+using Builder = flatbuffers::FlatBufferBuilder;
+
+const schema::RequestMessage& verified(std::span<const std::byte> frame) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(frame.data());
+  flatbuffers::Verifier verifier(bytes, frame.size(), kVerifierDepth, kVerifierTables);
+  if (!verifier.VerifyBuffer<schema::RequestMessage>(nullptr)) throw ProtocolError("a message that does not verify");
+  const auto& message = *flatbuffers::GetRoot<schema::RequestMessage>(bytes);
+  if (message.items() == nullptr || message.items()->size() == 0) throw ProtocolError("a message without items");
+  if (message.items()->size() > kMaxItemsPerRequest) {
+    throw ProtocolError("a message of " + std::to_string(message.items()->size()) + " items");
+  }
+  for (const schema::RequestItem* item : *message.items()) {
+    if (item->body_type() == schema::Request::NONE || item->body_type() > schema::Request::MAX || !item->body()) {
+      throw ProtocolError("an item without a body");
+    }
+  }
+  return message;
+}
+
+template <class T>
+std::span<const T> span_of(const flatbuffers::Vector<T>* vector) {
+  if (vector == nullptr) return {};
+  return {vector->data(), vector->size()};
+}
+
+std::string_view view_of(const flatbuffers::String* text) {
+  return text != nullptr ? text->string_view() : std::string_view{};
+}
+
+void check_layout(const schema::Hello& hello) {
+  if (hello.layout_version() == kLayoutVersion && hello.layout_hash() == layout_hash()) return;
+  throw VersionMismatchError("the client has layout " + std::to_string(hello.layout_version()) + " (hash " +
+                             std::to_string(hello.layout_hash()) + "), the broker (pid " + std::to_string(getpid()) +
+                             ") has layout " + std::to_string(kLayoutVersion) + " (hash " +
+                             std::to_string(layout_hash()) + "); use one release of tensorbroker for both");
+}
+
+// The header at an alignment that FlatBuffers can work with: nested in a message it may lie anywhere.
+std::vector<std::uint64_t> aligned_copy(std::span<const std::uint8_t> bytes) {
+  std::vector<std::uint64_t> copy((bytes.size() + 7) / 8);
+  if (!bytes.empty()) std::memcpy(copy.data(), bytes.data(), bytes.size());
+  return copy;
+}
+
+Answer count(std::uint64_t n) {
+  return answer([n](Builder& b) { return schema::CreateCount(b, n); });
+}
+
+Answer pinned(const Pinned& pin) {
+  return answer([pin](Builder& b) { return schema::CreatePinned(b, pin.entry, pin.generation); });
+}
+
+}  // namespace
+
+void Dispatch::on_frame(std::span<const std::byte> frame) {
+  const schema::RequestMessage& message = verified(frame);
+  const auto& items = *message.items();
+  const bool silent = std::all_of(items.begin(), items.end(),
+                                  [](const Item* item) { return item->body_type() == schema::Request::Ring; });
+  // The reply may outlive this object and its channel.
+  const auto reply =
+      std::make_shared<Reply>(message.sequence(), items.size(), [weak = weak_channel_, silent](const Builder& b) {
+        const auto channel = weak.lock();
+        if (channel != nullptr && !silent) channel->send(b);
+      });
+  for (flatbuffers::uoffset_t i = 0; i < items.size(); ++i) {
+    check_phase(*items[i]);
+    answer_item(*items[i], message.sequence() + i, reply, i);
+  }
+  if (phase_ == Phase::kRefused) channel_.close("its session was refused");
+  services_.after_message();
+}
+
+void Dispatch::on_closed() {
+  // A session that was never found locked holds nothing yet.
+  if (session_ != 0 && phase_ != Phase::kAttached) {
+    services_.sessions.remove(session_, "its client went away before it had locked it");
+  } else if (session_ != 0) {
+    services_.sessions.disconnect(session_, channel_);
+  }
+  services_.after_message();
+}
+
+void Dispatch::check_phase(const Item& item) {
+  const bool is_hello = item.body_type() == schema::Request::Hello;
+  const bool is_locked = item.body_type() == schema::Request::Locked;
+  const std::string name = schema::EnumNameRequest(item.body_type());
+  if (is_hello != (phase_ == Phase::kNew)) {
+    throw ProtocolError(is_hello ? "a second Hello" : name + " where its Hello should be");
+  }
+  if (is_locked != (phase_ == Phase::kWelcomed)) {
+    if (!is_hello) throw ProtocolError(is_locked ? "a Locked out of place" : name + " where its Locked should be");
+  }
+}
+
+void Dispatch::answer_item(const Item& item, std::uint64_t sequence, const std::shared_ptr<Reply>& reply,
+                           std::size_t index) {
+  try {
+    if (const auto* request = item.body_as_Grant()) return grant(*request, reply, index);
+    if (const auto* request = item.body_as_Stop()) return stop(*request, reply, index);
+    reply->set(index, handle(item, sequence));
+  } catch (const ProtocolError&) {
+    throw;
+  } catch (const std::exception&) {
+    reply->set(index, error_answer(std::current_exception()));
+  }
+}
+
+Answer Dispatch::handle(const Item& item, std::uint64_t sequence) {
+  Store& store = services_.store;
+  switch (item.body_type()) {
+    case schema::Request::Hello:
+      return hello(*item.body_as_Hello());
+    case schema::Request::Locked:
+      return locked();
+    case schema::Request::GiveBack:
+      store.give_back(session_, span_of(item.body_as_GiveBack()->extents()));
+      return done();
+    case schema::Request::Publish:
+      return publish(*item.body_as_Publish(), sequence);
+    case schema::Request::Delete:
+      return remove(*item.body_as_Delete(), sequence);
+    case schema::Request::Pin:
+      return pin(*item.body_as_Pin());
+    case schema::Request::Unpin:
+      store.unpin(session_, item.body_as_Unpin()->entry(), item.body_as_Unpin()->generation());
+      return done();
+    case schema::Request::Holders:
+      return count(store.holders(item.body_as_Holders()->entry(), item.body_as_Holders()->generation()));
+    case schema::Request::Spares:
+      return spares(*item.body_as_Spares());
+    case schema::Request::GrowLeases:
+      return count(store.grow_leases(session_, item.body_as_GrowLeases()->cells()));
+    case schema::Request::NextHeir:
+      return next_heir(*item.body_as_NextHeir());
+    case schema::Request::Stats:
+      return statistics_answer(store, services_.started);
+    default:  // Ring: the look at the ring words comes after every message
+      return done();
+  }
+}
+
+Answer Dispatch::hello(const schema::Hello& hello) {
+  phase_ = Phase::kRefused;  // until all is well
+  check_layout(hello);
+  if (hello.session() != 0) return resume(hello);
+  session_ = services_.sessions.add(geteuid(), hello.pid());
+  services_.sessions.connect(session_, channel_);
+  phase_ = Phase::kWelcomed;
+  return welcome(false);
+}
+
+Answer Dispatch::resume(const schema::Hello& hello) {
+  const std::uint64_t session = hello.session();
+  if (!services_.sessions.has(session)) {
+    throw NotFoundError("there is no session " + std::to_string(session) + " any more; attach as a new one");
+  }
+  if (!services_.sessions.alive(session)) {
+    services_.sessions.remove(session, "it came back without its lock");
+    throw RuntimeError("session " + std::to_string(session) + " is not locked by its client; attach as a new one");
+  }
+  services_.store.reconcile(session, span_of(hello.extents()), span_of(hello.spares()));
+  if (services_.store.session_info(session).parent != 0) services_.store.promote_heir(session, hello.pid());
+  session_ = session;
+  services_.sessions.connect(session_, channel_);
+  phase_ = Phase::kAttached;
+  spdlog::info("session {} (pid {}) is connected again", session_, hello.pid());
+  return welcome(true);
+}
+
+Answer Dispatch::welcome(bool resumed) const {
+  const Store& store = services_.store;
+  return answer(
+      [session = session_, catalog = store.catalog_id(), arena = store.arena_id(), capacity = store.options().capacity,
+       resumed](Builder& b) { return schema::CreateWelcome(b, session, catalog, arena, getpid(), capacity, resumed); });
+}
+
+Answer Dispatch::locked() {
+  if (!services_.sessions.alive(session_)) {
+    phase_ = Phase::kRefused;
+    throw RuntimeError("session " + std::to_string(session_) +
+                       " is refused: its segment is not locked by the client (flock)");
+  }
+  phase_ = Phase::kAttached;
+  const std::uint64_t heir = services_.sessions.add_heir(session_);
+  const auto entries = services_.store.grant_spares(session_, kFirstSpares);
+  spdlog::info("session {} (pid {}) is attached", session_, services_.store.session_info(session_).pid);
+  return answer([heir, entries](Builder& b) { return schema::CreateAttached(b, heir, b.CreateVector(entries)); });
+}
+
+Answer Dispatch::publish(const schema::Publish& request, std::uint64_t sequence) {
+  if (request.name() != nullptr) check_name(view_of(request.name()));
+  const auto bytes = span_of(request.header());
+  const std::vector<std::uint64_t> header = aligned_copy(bytes);
+  const std::uint64_t generation =
+      services_.store.publish(session_, sequence,
+                              {.entry = request.entry(),
+                               .name = view_of(request.name()),
+                               .header = std::as_bytes(std::span(header)).first(bytes.size()),
+                               .block_offset = request.block_offset(),
+                               .block_bytes = request.block_bytes(),
+                               .is_bundle = request.is_bundle(),
+                               .is_mutable = request.is_mutable(),
+                               .overwrite = request.overwrite()});
+  EntryId spare = kNoEntry;
+  try {
+    if (const auto spares = services_.store.grant_spares(session_, 1); !spares.empty()) spare = spares.front();
+  } catch (const Error& e) {
+    spdlog::debug("session {} gets no spare: {}", session_, e.what());
+  }
+  return answer([generation, spare](Builder& b) { return schema::CreatePublished(b, generation, spare); });
+}
+
+Answer Dispatch::remove(const schema::Delete& request, std::uint64_t sequence) {
+  check_name(view_of(request.name()));
+  try {
+    services_.store.remove(session_, sequence, view_of(request.name()), request.generation());
+    return done();
+  } catch (const ReplacedError& e) {
+    Answer refused = count(e.generation());
+    refused.error = e.code();
+    refused.message = e.what();
+    return refused;
+  }
+}
+
+Answer Dispatch::pin(const schema::Pin& request) {
+  if (request.name() == nullptr) {
+    return pinned(services_.store.pin_entry(session_, request.entry(), request.generation()));
+  }
+  check_name(view_of(request.name()));
+  return pinned(services_.store.pin_name(session_, view_of(request.name())));
+}
+
+Answer Dispatch::spares(const schema::Spares& request) {
+  const auto entries = services_.store.grant_spares(session_, std::min(request.count(), Store::kMaxSpares));
+  return answer([entries](Builder& b) { return schema::CreateSpareEntries(b, b.CreateVector(entries)); });
+}
+
+Answer Dispatch::next_heir(const schema::NextHeir& request) {
+  services_.sessions.settle_heirs(session_, request.used());
+  const std::uint64_t heir = services_.sessions.add_heir(session_);
+  return answer([heir](Builder& b) { return schema::CreateHeirGranted(b, heir); });
+}
+
+void Dispatch::grant(const schema::Grant& request, const std::shared_ptr<Reply>& reply, std::size_t item) {
+  services_.memory.grant(session_, request.bytes(), [reply, item](const Granted* granted, std::exception_ptr error) {
+    if (granted == nullptr) return reply->set(item, error_answer(error));
+    reply->set(item, answer([g = *granted](Builder& b) {
+                 return schema::CreateGranted(b, g.extent, g.slot, g.range.offset, g.range.bytes);
+               }));
+  });
+}
+
+void Dispatch::stop(const schema::Stop& request, const std::shared_ptr<Reply>& reply, std::size_t item) {
+  spdlog::info("pid {} says stop{}", channel_.peer_pid(), request.keep() ? " --keep" : "");
+  services_.stop(request.keep(), [reply, item] { reply->set(item, done()); });
+}
+
+}  // namespace tensorbroker::broker

@@ -1,0 +1,65 @@
+// One client's requests, turned into calls of the store and answers. See proto/schema/control.fbs for the messages.
+//
+// Whatever a well-formed request runs into is an answer with an error; what breaks the protocol is a ProtocolError and
+// costs the connection: a message that does not verify or has no or too many items, an item without body, anything
+// before Hello, anything but Locked right after the Welcome of a new session, a second Hello.
+// On the loop's thread.
+
+#ifndef TENSORBROKER_BROKER_DISPATCH_H_
+#define TENSORBROKER_BROKER_DISPATCH_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "broker/channel.h"
+#include "broker/reply.h"
+#include "broker/services.h"
+#include "proto/schema/control_generated.h"
+
+namespace tensorbroker::broker {
+
+class Dispatch final : public ChannelHandler {
+ public:
+  // Entries that a session has in hand for its next publications.
+  static constexpr std::uint32_t kFirstSpares = 16;
+
+  // The channel lives until on_closed() returned; replies that come later find it gone.
+  Dispatch(Services& services, const std::shared_ptr<Channel>& channel)
+      : services_(services), channel_(*channel), weak_channel_(channel) {}
+
+  void on_frame(std::span<const std::byte> frame) override;
+  void on_closed() override;
+
+ private:
+  enum class Phase { kNew, kWelcomed, kAttached, kRefused };
+  using Item = schema::RequestItem;
+
+  // Each returns the answer, or throws the error that is to be answered.
+  Answer handle(const Item& item, std::uint64_t sequence);
+  Answer hello(const schema::Hello& hello);
+  Answer resume(const schema::Hello& hello);
+  Answer welcome(bool resumed) const;
+  Answer locked();
+  Answer publish(const schema::Publish& request, std::uint64_t sequence);
+  Answer remove(const schema::Delete& request, std::uint64_t sequence);
+  Answer pin(const schema::Pin& request);
+  Answer spares(const schema::Spares& request);
+  Answer next_heir(const schema::NextHeir& request);
+
+  // Those that answer on their own, now or later.
+  void grant(const schema::Grant& request, const std::shared_ptr<Reply>& reply, std::size_t item);
+  void stop(const schema::Stop& request, const std::shared_ptr<Reply>& reply, std::size_t item);
+
+  void check_phase(const Item& item);
+  void answer_item(const Item& item, std::uint64_t sequence, const std::shared_ptr<Reply>& reply, std::size_t index);
+
+  Services& services_;
+  Channel& channel_;
+  std::weak_ptr<Channel> weak_channel_;
+  Phase phase_ = Phase::kNew;
+  std::uint64_t session_ = 0;
+};
+
+}  // namespace tensorbroker::broker
+
+#endif  // TENSORBROKER_BROKER_DISPATCH_H_

@@ -1,0 +1,39 @@
+#include "broker/log.h"
+
+#include <spdlog/sinks/rotating_file_sink.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <tensorbroker/error.h>
+
+#include <memory>
+#include <vector>
+
+namespace tensorbroker::broker {
+namespace {
+
+constexpr std::size_t kMaxBytes = 8 * 1024 * 1024;
+constexpr std::size_t kOldFiles = 2;
+
+}  // namespace
+
+void open_log(const std::string& path, const std::string& level, bool foreground) {
+  std::vector<spdlog::sink_ptr> sinks;
+  try {
+    sinks.push_back(std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, kMaxBytes, kOldFiles));
+  } catch (const spdlog::spdlog_ex& e) {
+    throw Error(ErrorCode::kRuntime, std::string("cannot write the log ") + path + ": " + e.what() +
+                                         "; choose a writable directory with --runtime-dir");
+  }
+  if (foreground) sinks.push_back(std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>("tensorbrokerd", sinks.begin(), sinks.end());
+  logger->set_level(spdlog::level::from_str(level));
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %P %l %v");
+  logger->flush_on(spdlog::level::info);
+  // A full disk costs lines of the log, never the broker.
+  logger->set_error_handler([](const std::string&) {});
+  spdlog::set_default_logger(std::move(logger));
+}
+
+void close_log() noexcept { spdlog::shutdown(); }
+
+}  // namespace tensorbroker::broker

@@ -1,0 +1,108 @@
+#include "broker/options.h"
+
+#include <fcntl.h>
+#include <tensorbroker/error.h>
+#include <tensorbroker/version.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <ostream>
+
+#include "proto/limits.h"
+#include "proto/name.h"
+
+namespace tensorbroker::broker {
+namespace {
+
+constexpr std::uint32_t kMostTensors = 1u << 24;
+constexpr std::uint32_t kMostSessions = 65536;
+constexpr std::uint64_t kMostBytes = 1ULL << 46;  // four times this is still well inside the address space
+
+// A check of CLI11: the text of what is wrong, or nothing.
+std::string wrong_instance(const std::string& instance) {
+  try {
+    check_instance(instance);
+    return {};
+  } catch (const InvalidArgumentError& e) {
+    return e.what();
+  }
+}
+
+std::string wrong_descriptor(const std::string& text) {
+  int fd = -1;
+  if (CLI::detail::lexical_cast(text, fd) && fd >= 0 && fcntl(fd, F_GETFD) >= 0) return {};
+  return "descriptor " + text + " is not open";
+}
+
+std::string wrong_seconds(const std::string& text) {
+  double seconds = 0;
+  if (CLI::detail::lexical_cast(text, seconds) && std::isfinite(seconds) && seconds >= 0 && seconds <= 1e9) return {};
+  return "\"" + text + "\" is not a number of seconds from 0 up";
+}
+
+std::string wrong_group(const std::string& group) {
+  return "sharing an instance with group \"" + group + "\" is not in this release; leave the option out";
+}
+
+CLI::Option* add_size(CLI::App& app, const std::string& name, std::optional<std::uint64_t>& target,
+                      const std::string& text, std::uint64_t least) {
+  return app.add_option(name, target, text)
+      ->transform(CLI::AsSizeValue(true))
+      ->check(CLI::Range(least, kMostBytes).description(""))
+      ->type_name("SIZE");
+}
+
+void add_limits(CLI::App& app, Options& options) {
+  add_size(app, "--capacity", options.capacity,
+           "Bytes of tensors, such as 8GiB (default: what /dev/shm and the memory limits leave)", 1);
+  add_size(app, "--session-limit", options.session_limit, "Bytes that one client may have granted; 0: no limit", 0);
+  add_size(app, "--user-limit", options.user_limit, "Bytes that one user may have granted; 0: no limit", 0);
+  app.add_option("--max-tensors", options.max_tensors, "Tensors and bundles published at one time")
+      ->check(CLI::Range(1u, kMostTensors));
+  app.add_option("--max-sessions", options.max_sessions, "Client processes attached at one time, forked ones included")
+      ->check(CLI::Range(2u, kMostSessions));
+  app.add_option("--idle-exit", options.idle_exit_seconds,
+                 "End after so many seconds without session and tensor; 0: never (default)")
+      ->check(CLI::Validator(wrong_seconds, ""))
+      ->type_name("SECONDS");
+}
+
+void add_process_options(CLI::App& app, Options& options, std::string& group) {
+  app.add_option("--instance", options.instance, "Name of the instance to serve (default: default)")
+      ->check(CLI::Validator(wrong_instance, ""))
+      ->type_name("NAME");
+  app.add_option("--runtime-dir", options.runtime_dir,
+                 "Directory of socket and log (default: $TENSORBROKER_RUNTIME_DIR, $XDG_RUNTIME_DIR/tensorbroker, "
+                 "/tmp/tensorbroker-UID)")
+      ->type_name("DIR");
+  app.add_option("--group", group, "Group to share the instance with")
+      ->check(CLI::Validator(wrong_group, ""))
+      ->type_name("NAME");
+  app.add_option("--ready-fd", options.ready_fd, "Descriptor that gets a newline when clients can connect")
+      ->check(CLI::Validator(wrong_descriptor, ""))
+      ->type_name("FD");
+  app.add_option("--log-level", options.log_level, "trace, debug, info (default), warning, error, critical or off")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warning", "error", "critical", "off"}))
+      ->type_name("LEVEL");
+  app.add_flag("--detach", options.detach, "Serve in the background; return when clients can connect");
+  app.set_version_flag("--version", std::string("tensorbrokerd ") + TENSORBROKER_VERSION);
+}
+
+}  // namespace
+
+std::variant<Options, int> parse_options(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
+  Options options;
+  std::string group;
+  CLI::App app("The broker of tensorbroker: gives processes the same tensor in the same memory.", "tensorbrokerd");
+  add_process_options(app, options, group);
+  add_limits(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e, out, err);
+  }
+  if (options.capacity) options.capacity = round_up_to_page(*options.capacity);
+  return options;
+}
+
+}  // namespace tensorbroker::broker

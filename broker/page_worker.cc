@@ -1,0 +1,109 @@
+#include "broker/page_worker.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+namespace tensorbroker::broker {
+
+PageWorker::PageWorker(EventLoop& loop, const ArenaFile& arena) : loop_(loop), arena_(arena) {
+  // Signals belong to the loop's thread.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { work(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+PageWorker::~PageWorker() {
+  {
+    const std::lock_guard lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_one();
+  thread_.join();
+}
+
+void PageWorker::reserve(std::vector<Range> punch, std::vector<Range> reserve, std::function<void(int)> done) {
+  {
+    const std::lock_guard lock(mutex_);
+    reserving_.push_back({std::move(punch), {reserve.begin(), reserve.end()}, {}, std::move(done)});
+  }
+  changed_.notify_one();
+}
+
+void PageWorker::punch(std::vector<Range> ranges, std::function<void()> done) {
+  {
+    const std::lock_guard lock(mutex_);
+    punching_.push_back({std::move(ranges), std::move(done)});
+  }
+  changed_.notify_one();
+}
+
+void PageWorker::work() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return ending_ || !reserving_.empty() || !punching_.empty(); });
+    if (ending_) return;
+    if (!reserving_.empty()) {
+      Reserving job = std::move(reserving_.front());
+      reserving_.pop_front();
+      lock.unlock();
+      work_at(std::move(job));
+    } else {
+      const Punching job = std::move(punching_.front());
+      punching_.pop_front();
+      lock.unlock();
+      work_at(job);
+    }
+    lock.lock();
+  }
+}
+
+void PageWorker::work_at(Reserving job) {
+  int error = reserve_slice(job);
+  if (error == ENOSPC) {
+    punch_all_queued();
+    error = reserve_slice(job);
+  }
+  if (error == 0 && !job.left.empty()) {
+    const std::lock_guard lock(mutex_);
+    reserving_.push_back(std::move(job));
+    return;
+  }
+  if (error != 0) {
+    for (const Range& range : job.reserved) arena_.punch(range);
+  }
+  loop_.post([done = std::move(job.done), error] { done(error); });
+}
+
+void PageWorker::work_at(const Punching& job) {
+  for (const Range& range : job.ranges) arena_.punch(range);
+  loop_.post(job.done);
+}
+
+int PageWorker::reserve_slice(Reserving& job) {
+  if (job.left.empty()) return arena_.prepare(std::exchange(job.punch, {}), {});
+  Range& next = job.left.front();
+  const Range slice{next.offset, std::min(next.bytes, kSliceBytes)};
+  if (const int error = arena_.prepare(std::exchange(job.punch, {}), {&slice, 1}); error != 0) return error;
+  job.reserved.push_back(slice);
+  next = {slice.end(), next.bytes - slice.bytes};
+  if (next.empty()) job.left.pop_front();
+  return 0;
+}
+
+void PageWorker::punch_all_queued() {
+  std::deque<Punching> queued;
+  {
+    const std::lock_guard lock(mutex_);
+    queued.swap(punching_);
+  }
+  for (const Punching& job : queued) work_at(job);
+}
+
+}  // namespace tensorbroker::broker

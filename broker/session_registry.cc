@@ -1,0 +1,151 @@
+#include "broker/session_registry.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace tensorbroker::broker {
+namespace {
+
+constexpr std::chrono::milliseconds kFirstLook{2};
+constexpr std::chrono::milliseconds kLooks{1000};
+
+}  // namespace
+
+SessionRegistry::SessionRegistry(EventLoop& loop, Store& store, const SegmentGuards& guards,
+                                 std::function<void()> on_change)
+    : loop_(loop), store_(store), guards_(guards), on_change_(std::move(on_change)), timer_(loop) {}
+
+SessionRegistry::Watched& SessionRegistry::watch(std::uint64_t session) {
+  return watched_.emplace(session, Watched{Liveness(store_.name(), session), nullptr, nullptr}).first->second;
+}
+
+void SessionRegistry::adopt_all() {
+  for (const std::uint64_t session : store_.sessions()) {
+    Watched& watched = watch(session);
+    if (heir_in_waiting(session)) continue;
+    watched.awaited = true;
+    suspect(watched);
+  }
+}
+
+std::uint64_t SessionRegistry::add(uid_t uid, pid_t pid) {
+  const std::uint64_t session = store_.add_session(uid, pid);
+  watch(session);
+  return session;
+}
+
+std::uint64_t SessionRegistry::add_heir(std::uint64_t parent) {
+  const SessionInfo info = store_.session_info(parent);
+  try {
+    const std::uint64_t heir = store_.add_session(info.uid, info.pid, parent);
+    watch(heir);
+    return heir;
+  } catch (const OutOfMemoryError& e) {
+    spdlog::warn("session {} (pid {}) gets no heir: {}", parent, info.pid, e.what());
+    return 0;
+  }
+}
+
+void SessionRegistry::settle_heirs(std::uint64_t parent, std::uint64_t used) {
+  for (const std::uint64_t heir : store_.heirs_of(parent)) {
+    if (heir == used) {
+      store_.promote_heir(heir, 0);
+      suspect(watched_.at(heir));
+    } else if (!alive(heir)) {
+      remove(heir, "its parent has no use for it");
+    }
+  }
+}
+
+bool SessionRegistry::alive(std::uint64_t session) { return watched_.at(session).liveness.alive(); }
+
+void SessionRegistry::connect(std::uint64_t session, Channel& channel) {
+  Watched& watched = watched_.at(session);
+  if (watched.channel != nullptr && watched.channel != &channel) {
+    std::exchange(watched.channel, nullptr)->close("its session has connected anew");
+  }
+  watched.channel = &channel;
+  watched.suspect = false;
+  watched.awaited = false;
+  watch_process(session, watched, channel.peer_pid());
+}
+
+void SessionRegistry::watch_process(std::uint64_t session, Watched& watched, pid_t pid) {
+  watched.process.reset();
+  const int fd = pid > 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1;
+  if (fd < 0) return;  // a closed connection prompts the look then
+  watched.process = std::make_unique<ReadableWatch>(loop_, fd, [this, session] {
+    if (const auto found = watched_.find(session); found != watched_.end()) suspect(found->second);
+  });
+}
+
+void SessionRegistry::disconnect(std::uint64_t session, const Channel& channel) {
+  const auto found = watched_.find(session);
+  if (found == watched_.end() || found->second.channel != &channel) return;
+  found->second.channel = nullptr;
+  suspect(found->second);
+}
+
+void SessionRegistry::suspect(Watched& watched) {
+  watched.suspect = true;
+  if (timer_.running() && delay_ <= kFirstLook) return;
+  delay_ = kFirstLook;
+  timer_.start(delay_, [this] { look(); });
+}
+
+void SessionRegistry::look() {
+  std::vector<std::uint64_t> suspects;
+  for (const auto& [session, watched] : watched_) {
+    if (watched.suspect) suspects.push_back(session);
+  }
+  delay_ = std::min(delay_ * 2, kLooks);
+  bool removed = false;
+  for (const std::uint64_t session : suspects) removed |= has(session) && look_at(session);
+  const auto any = [this](bool Watched::* flag) {
+    return std::any_of(watched_.begin(), watched_.end(), [flag](const auto& entry) { return entry.second.*flag; });
+  };
+  const bool awaiting = any(&Watched::awaited);
+  if (awaiting) store_.reclaim();
+  if (any(&Watched::suspect) && !timer_.running()) timer_.start(delay_, [this] { look(); });
+  if (removed || awaiting) on_change_();
+}
+
+bool SessionRegistry::look_at(std::uint64_t session) {
+  if (alive(session)) return false;
+  remove(session, "its process has ended");
+  return true;
+}
+
+void SessionRegistry::remove(std::uint64_t session, const char* why) {
+  auto node = watched_.extract(session);  // holds the lock until all is revoked
+  if (node.empty()) return;
+  const SessionInfo info = store_.session_info(session);
+  spdlog::log(info.parent == 0 ? spdlog::level::info : spdlog::level::debug, "session {} (pid {}) removed: {}", session,
+              info.pid, why);
+  if (node.mapped().channel != nullptr) node.mapped().channel->close("its session was removed: " + std::string(why));
+  const std::vector<std::uint64_t> heirs = store_.heirs_of(session);
+  store_.remove_session(session);
+  for (const std::uint64_t heir : heirs) {
+    if (!alive(heir)) {
+      remove(heir, "its parent has ended");
+      continue;
+    }
+    store_.promote_heir(heir, 0);
+    suspect(watched_.at(heir));
+  }
+}
+
+void SessionRegistry::revoke_truncated() {
+  if (guarded_faults() == faults_seen_) return;
+  faults_seen_ = guarded_faults();
+  for (const std::uint64_t session : guards_.truncated()) remove(session, "it truncated its segment");
+}
+
+bool SessionRegistry::heir_in_waiting(std::uint64_t session) const { return store_.session_info(session).parent != 0; }
+
+}  // namespace tensorbroker::broker

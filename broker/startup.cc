@@ -1,0 +1,148 @@
+#include "broker/startup.h"
+
+#include <dirent.h>
+#include <spdlog/spdlog.h>
+#include <sys/random.h>
+#include <tensorbroker/error.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "broker/default_capacity.h"
+#include "broker/liveness.h"
+#include "proto/catalog.h"
+#include "proto/limits.h"
+#include "proto/runtime_dir.h"
+
+namespace tensorbroker::broker {
+namespace {
+
+constexpr std::uint64_t kLeastCapacity = 1ULL << 20;
+
+std::vector<SegmentId> segments_of(const InstanceName& name) {
+  std::vector<SegmentId> found;
+  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(std::string(kShmDirectory).c_str()), closedir);
+  if (!dir) return found;
+  while (const dirent* file = readdir(dir.get())) {
+    if (const auto segment = parse_segment_name(name, file->d_name)) found.push_back(*segment);
+  }
+  return found;
+}
+
+// What a predecessor recorded, where its catalog can be read; the lock is not needed for a look.
+std::string recorded_runtime_dir(const InstanceName& name) {
+  for (const SegmentId& segment : segments_of(name)) {
+    if (segment.kind != SegmentKind::kCatalog) continue;
+    try {
+      const Catalog catalog = Catalog::open(name, segment.id, Access::kReadOnly);
+      const std::string dir = catalog.options().runtime_dir;
+      if (catalog.root().index.load() != kClosedRoot && !dir.empty() && check_runtime_dir(dir)) return dir;
+    } catch (const Error& e) {
+      spdlog::debug("{}", e.what());  // adoption says what is wrong with it
+    }
+  }
+  return {};
+}
+
+bool environment_says() {
+  const char* dir = std::getenv("TENSORBROKER_RUNTIME_DIR");
+  return dir != nullptr && dir[0] != '\0';
+}
+
+InstanceId random_instance() {
+  InstanceId id{};
+  if (getrandom(id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {
+    throw Error(ErrorCode::kRuntime, "the kernel gives no random bytes (getrandom)");
+  }
+  return id;
+}
+
+std::uint64_t capacity_for(const Options& options) {
+  if (options.capacity) return *options.capacity;
+  const std::uint64_t capacity = default_capacity();
+  if (capacity >= kLeastCapacity) return capacity;
+  throw OutOfMemoryError("there is no room for tensors: /dev/shm and the memory limits leave " +
+                         std::to_string(capacity) +
+                         " bytes; free some, enlarge /dev/shm (`mount -o remount,size=...`; in a container --shm-size) "
+                         "or say --capacity");
+}
+
+CatalogOptions new_options(const Options& options, const Place& place) {
+  CatalogOptions made;
+  made.capacity = capacity_for(options);
+  made.max_tensors = options.max_tensors.value_or(made.max_tensors);
+  made.max_sessions = options.max_sessions.value_or(made.max_sessions);
+  made.session_limit = options.session_limit.value_or(made.session_limit);
+  made.user_limit = options.user_limit.value_or(made.user_limit);
+  made.idle_exit_seconds = options.idle_exit_seconds.value_or(made.idle_exit_seconds);
+  made.runtime_dir = place.runtime_dir;
+  return made;
+}
+
+void warn_where_fixed(const char* option, std::optional<std::uint32_t> asked, std::uint32_t recorded) {
+  if (asked && *asked != recorded) {
+    spdlog::warn("{} {} is not in force: the adopted instance was made for {}; it changes with the next instance",
+                 option, *asked, recorded);
+  }
+}
+
+void apply_explicit(const Options& options, Store& store) {
+  const CatalogOptions kept = store.options();
+  store.set_limits(options.capacity.value_or(kept.capacity), options.session_limit.value_or(kept.session_limit),
+                   options.user_limit.value_or(kept.user_limit),
+                   options.idle_exit_seconds.value_or(kept.idle_exit_seconds));
+  warn_where_fixed("--max-tensors", options.max_tensors, kept.max_tensors);
+  warn_where_fixed("--max-sessions", options.max_sessions, kept.max_sessions);
+}
+
+}  // namespace
+
+Place prepare_place(const Options& options) {
+  Place place;
+  place.name = {geteuid(), options.instance};
+  if (options.runtime_dir.empty() && !environment_says()) place.runtime_dir = recorded_runtime_dir(place.name);
+  if (place.runtime_dir.empty()) place.runtime_dir = choose_runtime_dir(options.runtime_dir);
+  place.socket = socket_path(place.runtime_dir, options.instance);
+  place.log = log_path(place.runtime_dir, options.instance);
+  prepare_runtime_dir(place.runtime_dir);
+  return place;
+}
+
+InstanceLock take_lock(const Place& place) {
+  LockRecord holder;
+  auto lock = InstanceLock::acquire(place.name, {getpid(), place.runtime_dir}, &holder);
+  if (lock) return std::move(*lock);
+  std::string message =
+      "a broker (pid " + std::to_string(holder.pid) + ") of instance " + place.name.instance + " is running";
+  if (!holder.runtime_dir.empty() && holder.runtime_dir != place.runtime_dir) {
+    message += ", with runtime directory " + holder.runtime_dir + "; use --runtime-dir " + holder.runtime_dir;
+  } else {
+    message += "; connect to it, end it (`tensorbroker stop`), or choose another --instance";
+  }
+  throw Error(ErrorCode::kRuntime, message);
+}
+
+bool has_segments(const InstanceName& name) { return !segments_of(name).empty(); }
+
+Opened open_store(const Options& options, const Place& place, SegmentGuards& guards) {
+  // The locks of the dead are held until all of them are revoked.
+  std::map<std::uint64_t, Liveness> looked_at;
+  const auto is_alive = [&](std::uint64_t session) {
+    try {
+      return looked_at.try_emplace(session, Liveness(place.name, session)).first->second.alive();
+    } catch (const NotFoundError&) {
+      return false;
+    }
+  };
+  if (auto adopted = Store::adopt(place.name, is_alive, guards.hooks())) {
+    apply_explicit(options, *adopted);
+    return {std::move(*adopted), true};
+  }
+  return {Store::create(place.name, random_instance(), new_options(options, place), guards.hooks()), false};
+}
+
+}  // namespace tensorbroker::broker

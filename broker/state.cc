@@ -1,0 +1,54 @@
+#include "broker/state.h"
+
+#include <utility>
+
+namespace tensorbroker::broker {
+namespace {
+
+constexpr std::uint64_t kRecordStep = 8;
+
+}  // namespace
+
+Store::State::State(InstanceName instance_name, std::uint64_t id, Catalog mapped, ArenaFile arena_file,
+                    StoreHooks store_hooks)
+    : name(std::move(instance_name)),
+      catalog_id(id),
+      catalog(std::move(mapped)),
+      file(catalog.segment().name()),
+      arena(std::move(arena_file)),
+      hooks(std::move(store_hooks)),
+      options(catalog.options()),
+      records("sessions", catalog.tables().sessions_offset(), sizeof(SessionRecord), catalog.tables().sessions_limit(),
+              kRecordStep),
+      entries(catalog),
+      heap(catalog),
+      index(catalog.view()),
+      pins(catalog),
+      extents(catalog) {}
+
+void Store::State::check_open() const {
+  if (closed) throw ClosedError("the broker of instance " + name.instance + " is ending; connect again");
+}
+
+Session& Store::State::session(std::uint64_t id) {
+  const auto at = sessions.find(id);
+  if (at == sessions.end()) throw NotFoundError("there is no session " + std::to_string(id) + "; connect again");
+  return at->second;
+}
+
+Range Store::State::block_of(EntryId id) const {
+  const Entry& entry = catalog.entry(id);
+  return {entry.block_offset.load(std::memory_order_relaxed), entry.block_bytes.load(std::memory_order_relaxed)};
+}
+
+void Store::State::count_name(EntryId id, bool appeared) {
+  const EntryState state = EntryState::unpack(catalog.entry(id).state.load(std::memory_order_relaxed));
+  std::uint64_t& kind = state.is_bundle ? counted.bundles : counted.tensors;
+  kind += appeared ? std::uint64_t{1} : ~std::uint64_t{0};
+}
+
+void Store::State::reserve_index(unsigned region, std::uint64_t cells) const {
+  file.reserve({catalog.tables().index_offset()->Get(region), round_up_to_page(cells * sizeof(Word))});
+}
+
+}  // namespace tensorbroker::broker

@@ -1,0 +1,54 @@
+#include "broker/statistics_reply.h"
+
+#include <unistd.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace tensorbroker::broker {
+namespace {
+
+using Builder = flatbuffers::FlatBufferBuilder;
+using Counters = std::vector<std::pair<const char*, std::uint64_t>>;
+
+flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<schema::Counter>>> write(Builder& builder,
+                                                                                     const Counters& counters) {
+  std::vector<flatbuffers::Offset<schema::Counter>> offsets;
+  for (const auto& [name, value] : counters) {
+    offsets.push_back(schema::CreateCounter(builder, builder.CreateString(name), value));
+  }
+  return builder.CreateVector(offsets);
+}
+
+Counters limits_of(const CatalogOptions& options) {
+  return {{"capacity", options.capacity},         {"session_limit", options.session_limit},
+          {"user_limit", options.user_limit},     {"max_tensors", options.max_tensors},
+          {"max_sessions", options.max_sessions}, {"idle_exit", static_cast<std::uint64_t>(options.idle_exit_seconds)},
+          {"arena_bytes", options.arena_bytes}};
+}
+
+Counters counters_of(const Statistics& s) {
+  return {{"publications", s.publications},   {"deletions", s.deletions},
+          {"reclaimed", s.reclaimed},         {"reclaim_passes", s.reclaim_passes},
+          {"block_returns", s.block_returns}, {"grants", s.grants},
+          {"extents_taken", s.extents_taken}, {"index_rebuilds", s.index_rebuilds},
+          {"punched_bytes", s.punched_bytes}, {"warm_bytes", s.warm}};
+}
+
+}  // namespace
+
+Answer statistics_answer(const Store& store, std::chrono::steady_clock::time_point started) {
+  const std::chrono::duration<double> uptime = std::chrono::steady_clock::now() - started;
+  return answer([s = store.statistics(), limits = limits_of(store.options()), instance = store.name().instance,
+                 uptime](Builder& b) {
+    const auto name = b.CreateString(instance);
+    const auto limit_counters = write(b, limits);
+    const auto counters = write(b, counters_of(s));
+    return schema::CreateStatistics(b, name, getpid(), uptime.count(), s.capacity, s.used, s.live, s.retired, s.free,
+                                    s.tensors, s.bundles, s.sessions, limit_counters, counters);
+  });
+}
+
+}  // namespace tensorbroker::broker

@@ -1,0 +1,169 @@
+#include <ctime>
+#include <string>
+
+#include "broker/reclaim.h"
+#include "broker/state.h"
+#include "broker/store.h"
+#include "proto/name.h"
+
+namespace tensorbroker::broker {
+namespace {
+
+std::uint64_t now_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// Whether the ring holds, or held not long ago, the return of this block: a broker may have been killed between giving
+// a block back and freeing its entry.
+bool was_returned(const Session& owner, std::uint64_t offset, std::uint64_t generation) {
+  for (std::uint64_t n = 0; n < kReturnsLimit && n < owner.returns_head; ++n) {
+    const BlockReturn& given = owner.segment.block_return(owner.returns_head - 1 - n);
+    if (given.block_offset.load(std::memory_order_relaxed) == offset &&
+        given.generation.load(std::memory_order_relaxed) == generation) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+// An entry that no cell names any more, and whose live bit is clear.
+void Store::State::retire(EntryId id) {
+  retired.push_back(id);
+  counted.retired += block_of(id).bytes;
+  reclaim_due = true;
+}
+
+std::vector<bool> Store::State::held_entries() {
+  std::vector<LeaseTable> tables;
+  tables.reserve(sessions.size());
+  for (const auto& [id, holder] : sessions) tables.push_back(holder.lease_table());
+  std::vector<bool> held = leased_entries(tables, entries.committed());
+  for (const auto& [slot, pin] : pins.all()) {
+    if (pin.entry < held.size()) held[pin.entry] = true;
+  }
+  return held;
+}
+
+std::size_t Store::State::reclaim() {
+  reclaim_due = false;
+  ++counted.reclaim_passes;
+  pins.expire(catalog, now_ns());
+  const std::vector<bool> held = held_entries();
+  const std::size_t before = retired.size();
+  std::erase_if(retired, [&](EntryId id) { return !held[id] && free_entry(id); });
+  counted.reclaimed += before - retired.size();
+  return before - retired.size();
+}
+
+// Frees an entry that nobody holds; false where its block must wait for a place in its owner's ring.
+bool Store::State::free_entry(EntryId id) {
+  const Entry& entry = catalog.entry(id);
+  const Range block = block_of(id);
+  const Extent* const extent = block.empty() ? nullptr : extents.containing(block);
+  if (extent != nullptr && !return_block(sessions.at(extent->owner), block, entry.generation.load())) return false;
+  blocks.erase(block);
+  if (extent == nullptr) empty_pages(block);
+  counted.retired -= block.bytes;
+  entries.release(catalog, id);
+  heap.free(HeapRef::unpack(entry.header.load(std::memory_order_relaxed)));
+  return true;
+}
+
+bool Store::State::return_block(Session& owner, const Range& block, std::uint64_t generation) {
+  if (adopting && was_returned(owner, block.offset, generation)) return true;
+  SessionControl& control = owner.segment.control();
+  // The tail is the client's word: one that is nonsense fills the ring, to the client's own harm.
+  if (owner.returns_head - control.returns_tail.load(std::memory_order_acquire) >= kReturnsLimit) return false;
+  BlockReturn& given = owner.segment.block_return(owner.returns_head);
+  given.block_offset.store(block.offset, std::memory_order_relaxed);
+  given.generation.store(generation, std::memory_order_relaxed);
+  control.returns_head.store(++owner.returns_head, std::memory_order_release);
+  ++counted.block_returns;
+  return true;
+}
+
+// The pages that a block without extent leaves empty go to the pool. REQUIRES: the block is in the map no more.
+void Store::State::empty_pages(const Range& block) {
+  const Range pages = blocks.pages_of_its_own(block);
+  if (pages.empty()) return;
+  used -= pages.bytes;
+  pool.give(pages, Warmth::kWarm);
+}
+
+std::size_t Store::reclaim() { return state_->reclaim(); }
+
+void Store::reclaim_if_due() {
+  State& s = *state_;
+  bool due = s.reclaim_due;
+  for (auto at = s.sessions.begin(); !due && at != s.sessions.end(); ++at) {
+    due = at->second.segment.control().ring.load(std::memory_order_relaxed) != 0;
+  }
+  if (due) s.reclaim();
+}
+
+bool Store::rang(std::uint64_t id) const {
+  return state_->session(id).segment.control().ring.load(std::memory_order_relaxed) != 0;
+}
+
+std::size_t Store::retired_entries() const noexcept { return state_->retired.size(); }
+
+std::optional<std::uint64_t> Store::next_pin_deadline() const { return state_->pins.next_deadline(); }
+
+Pinned Store::pin_name(std::uint64_t id, std::string_view name) {
+  State& s = *state_;
+  s.check_open();
+  check_name(name);
+  const EntryId entry = s.find(hash_name(name), name).entry;
+  if (entry == kNoEntry) throw NotFoundError("there is no tensor \"" + std::string(name) + "\"");
+  return pin_entry(id, entry, s.catalog.entry(entry).generation.load());
+}
+
+Pinned Store::pin_entry(std::uint64_t id, EntryId entry, std::uint64_t generation) {
+  State& s = *state_;
+  s.check_open();
+  s.session(id);
+  const std::uint64_t present = s.check_used(entry, generation);
+  constexpr std::uint64_t kPinNanoseconds = std::uint64_t{kPinSeconds} * 1'000'000'000;
+  const Pin pin{.session = id,
+                .entry = entry,
+                .generation = tensorbroker::retired(generation),
+                .deadline_ns = now_ns() + kPinNanoseconds};
+  s.pins.expire(s.catalog, now_ns());
+  s.pins.add(s.catalog, pin);
+  return {.entry = entry, .generation = present};
+}
+
+void Store::unpin(std::uint64_t id, EntryId entry, std::uint64_t generation) {
+  State& s = *state_;
+  s.pins.remove(s.catalog, {.session = id, .entry = entry, .generation = tensorbroker::retired(generation)});
+  s.reclaim_due = s.reclaim_due || !s.retired.empty();
+}
+
+// The generation of an entry in use. Throws NotFoundError where it is another than the one meant.
+std::uint64_t Store::State::check_used(EntryId id, std::uint64_t generation) const {
+  if (id < entries.committed()) {
+    const Entry& entry = catalog.entry(id);
+    const std::uint64_t present = entry.generation.load(std::memory_order_acquire);
+    const bool in_use = EntryState::unpack(entry.state.load()).phase == EntryPhase::kUsed;
+    if (in_use && tensorbroker::retired(present) == tensorbroker::retired(generation)) return present;
+  }
+  throw NotFoundError("the tensor of entry " + std::to_string(id) + ", version " +
+                      std::to_string(version_of(generation)) + ", is gone");
+}
+
+std::uint64_t Store::holders(EntryId entry, std::uint64_t generation) const {
+  state_->check_used(entry, generation);
+  std::uint64_t count = 0;
+  for (const auto& [id, holder] : state_->sessions) {
+    bool holds = false;
+    for_each_lease(holder.lease_table(), [&](std::uint64_t leased) { holds = holds || leased == entry; });
+    count += holds ? 1 : 0;
+  }
+  return count;
+}
+
+}  // namespace tensorbroker::broker

@@ -1,0 +1,172 @@
+#include "client/arena_map.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "proto/limits.h"
+#include "tensorbroker/error.h"
+
+namespace tensorbroker {
+namespace {
+
+// More private mappings than this would use up what the kernel allows a process (vm.max_map_count, 65,530).
+constexpr std::size_t kPrivateMappingsLimit = 16384;
+std::atomic<std::size_t> private_mappings{0};
+
+std::uint64_t page_start(std::uint64_t offset) { return offset / kPageSize * kPageSize; }
+
+// The whole pages around `bytes` bytes at `data`.
+struct Pages {
+  Pages(std::byte* data, std::uint64_t bytes)
+      : begin(reinterpret_cast<std::byte*>(page_start(reinterpret_cast<std::uint64_t>(data)))),
+        length(round_up_to_page(static_cast<std::uint64_t>(data - begin) + bytes)) {}
+  std::byte* begin;
+  std::uint64_t length;
+};
+
+}  // namespace
+
+ArenaMap::ArenaMap(const InstanceName& name, std::uint64_t id)
+    : segment_(Segment::open(name, SegmentKind::kArena, id, Access::kReadOnly)) {
+  fd_ = open_segment_file(segment_.name(), Access::kReadWrite);
+  struct stat status{};
+  if (fstat(fd_, &status) == 0) {
+    device_ = status.st_dev;
+    inode_ = status.st_ino;
+  }
+}
+
+ArenaMap::~ArenaMap() {
+  for (const auto& [offset, mapped] : mutables_) munmap(mapped.data, mapped.bytes);
+  if (is_ours(fd_)) close(fd_);
+}
+
+bool ArenaMap::is_ours(int fd) const noexcept {
+  struct stat status{};
+  return fd >= 0 && fstat(fd, &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
+}
+
+int ArenaMap::descriptor() noexcept {
+  if (is_ours(fd_)) return fd_;
+  try {
+    fd_ = open_segment_file(segment_.name(), Access::kReadWrite);
+  } catch (const Error&) {
+    fd_ = -1;
+  }
+  if (fd_ >= 0 && !is_ours(fd_)) {
+    close(fd_);  // a later instance's arena under the same name: ids are never used twice, so a stranger made it
+    fd_ = -1;
+  }
+  return fd_;
+}
+
+std::byte* ArenaMap::map(std::uint64_t offset, std::uint64_t bytes, int flags) noexcept {
+  const std::uint64_t begin = page_start(offset);
+  const std::uint64_t length = round_up_to_page(offset - begin + bytes);
+  const int fd = descriptor();
+  if (fd < 0 || !contains(begin, length)) return nullptr;
+  void* p = mmap(nullptr, length, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, fd, static_cast<off_t>(begin));
+  return p == MAP_FAILED ? nullptr : static_cast<std::byte*>(p) + (offset - begin);
+}
+
+void ArenaMap::throw_unmappable(std::uint64_t bytes) const {
+  throw Error(ErrorCode::kRuntime, "cannot map " + std::to_string(bytes) + " bytes of " + segment_.name() + ": " +
+                                       std::strerror(errno) +
+                                       "; it was removed from /dev/shm, or this process has "
+                                       "too many mappings (vm.max_map_count)");
+}
+
+std::byte* ArenaMap::map_extent(std::uint64_t offset, std::uint64_t bytes) {
+  const std::lock_guard held(mutex_);
+  std::byte* data = map(offset, bytes, MAP_SHARED);
+  if (data == nullptr) throw_unmappable(bytes);
+  madvise(data, bytes, MADV_DONTFORK);
+  return data;
+}
+
+void ArenaMap::unmap_extent(std::byte* data, std::uint64_t bytes) noexcept { munmap(data, bytes); }
+
+// ---------------------------------------------------------------- mutable blocks
+
+std::byte* ArenaMap::map_mutable(std::uint64_t offset, std::uint64_t bytes) {
+  const std::lock_guard held(mutex_);
+  const auto at = mutables_.find(offset);
+  if (at != mutables_.end()) {
+    ++at->second.users;
+    return at->second.data;
+  }
+  std::byte* data = map(offset, bytes, MAP_SHARED);
+  if (data == nullptr) throw_unmappable(bytes);
+  mutables_[offset] = {data, bytes, 1};
+  return data;
+}
+
+void ArenaMap::unmap_mutable(std::uint64_t offset) noexcept {
+  const std::lock_guard held(mutex_);
+  const auto at = mutables_.find(offset);
+  if (at == mutables_.end() || --at->second.users > 0) return;
+  munmap(at->second.data, at->second.bytes);
+  mutables_.erase(at);
+}
+
+// ---------------------------------------------------------------- private pages
+
+std::byte* ArenaMap::map_private(std::uint64_t offset, std::uint64_t bytes) noexcept {
+  if (private_mappings.fetch_add(1) >= kPrivateMappingsLimit) {
+    private_mappings.fetch_sub(1);
+    return nullptr;
+  }
+  const std::lock_guard held(mutex_);
+  std::byte* data = map(offset, bytes, MAP_PRIVATE);
+  if (data == nullptr) private_mappings.fetch_sub(1);
+  return data;
+}
+
+bool ArenaMap::unmap_private(std::byte* data, std::uint64_t bytes) noexcept {
+  const Pages pages(data, bytes);
+  if (munmap(pages.begin, pages.length) != 0) return false;
+  private_mappings.fetch_sub(1);
+  return true;
+}
+
+// ---------------------------------------------------------------- fork
+
+void ArenaMap::inherit(std::byte* data, std::uint64_t offset, std::uint64_t bytes, int flags) noexcept {
+  const Pages pages(data, bytes);
+  const int fd = descriptor();
+  if (fd >= 0) {
+    const void* p = mmap(pages.begin, pages.length, PROT_READ | PROT_WRITE, flags | MAP_FIXED | MAP_NORESERVE, fd,
+                         static_cast<off_t>(page_start(offset)));
+    if (p != MAP_FAILED) return;
+  }
+  // The file is gone. A second view of the arena's own mapping can still be read.
+  const Pages view(const_cast<std::byte*>(segment_.data()) + offset, bytes);
+  if (mremap(view.begin, 0, pages.length, MREMAP_MAYMOVE | MREMAP_FIXED, pages.begin) == MAP_FAILED) {
+    forbid(data, bytes);
+  }
+}
+
+void ArenaMap::inherit_private(std::byte* data, std::uint64_t offset, std::uint64_t bytes) noexcept {
+  inherit(data, offset, bytes, MAP_PRIVATE);
+}
+
+void ArenaMap::inherit_shared(std::byte* data, std::uint64_t offset, std::uint64_t bytes) noexcept {
+  inherit(data, offset, bytes, MAP_SHARED);
+}
+
+void ArenaMap::forbid(std::byte* data, std::uint64_t bytes) noexcept {
+  const Pages pages(data, bytes);
+  mmap(pages.begin, pages.length, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+}
+
+void ArenaMap::forbid_all() noexcept {
+  mprotect(segment_.data(), segment_.size(), PROT_NONE);
+  for (const auto& [offset, mapped] : mutables_) mprotect(mapped.data, mapped.bytes, PROT_NONE);
+}
+
+}  // namespace tensorbroker

@@ -1,0 +1,221 @@
+// The handshake with a broker, and making a lost connection again.
+
+#include <algorithm>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "client/attached.h"
+#include "client/attachment.h"
+#include "client/fork.h"
+#include "client/session_lock.h"
+#include "proto/instance_lock.h"
+
+namespace tensorbroker {
+namespace {
+
+constexpr auto kRetryPause = std::chrono::milliseconds(5);
+
+// Numbers of the handshake's own requests: nothing else is outstanding on the socket then.
+constexpr std::uint64_t kHelloNumber = (std::uint64_t{1} << 63) | (std::uint64_t{1} << 62);
+constexpr std::uint64_t kLockedNumber = kHelloNumber + 1;
+
+void check(const Limit& limit, const std::string& what) {
+  if (limit.is_closed()) throw ClosedError("the client was closed");
+  if (limit.passed()) throw BrokerUnavailableError(what);
+}
+
+std::string no_broker(const Target& target) {
+  return "no broker of instance '" + target.name.instance + "' answered in " + target.runtime_dir +
+         " within the timeout; look at its log there, or `tensorbroker doctor`";
+}
+
+// One request and its reply on a socket that nobody else uses yet; nullopt where the broker went away.
+std::optional<ReplyFrame> exchange(const Socket& socket, const Frame& request, const Limit& limit) {
+  if (!write_frame(socket, request, limit)) return std::nullopt;
+  auto frame = read_frame(socket, limit);
+  if (!frame || !reply_sequence(*frame)) return std::nullopt;
+  return ReplyFrame{std::move(*frame), 0};
+}
+
+// Starts a broker where that is wanted, or waits a moment for somebody else's.
+void provide_broker(const Target& target, const Limit& limit, bool may_wait_for_one) {
+  if (living_broker(target.name)) {
+    std::this_thread::sleep_for(kRetryPause);  // it is starting, or ending
+  } else if (target.autostart) {
+    start_broker(target, limit);
+  } else if (may_wait_for_one) {
+    std::this_thread::sleep_for(kRetryPause);
+  } else {
+    throw BrokerUnavailableError("no broker of instance '" + target.name.instance +
+                                 "' is running, and autostart is off; start one with `tensorbroker --instance " +
+                                 target.name.instance + " start`");
+  }
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------- a new session
+
+Attachment::Attached Attachment::attach(const Target& target, const Limit& limit) {
+  install_fork_handlers();
+  for (;;) {
+    if (auto socket = connect_to_broker(target)) {
+      Attached attached = greet(target, std::move(socket), limit);
+      if (attached.socket) return attached;
+      std::this_thread::sleep_for(kRetryPause);
+    } else {
+      provide_broker(target, limit, false);
+    }
+    check(limit, no_broker(target));
+  }
+}
+
+// Empty (no socket) where the broker went away in the middle.
+Attachment::Attached Attachment::greet(const Target& target, std::shared_ptr<Socket> socket, const Limit& limit) {
+  const auto hello = exchange(*socket, build_hello(kHelloNumber, {}), limit);
+  if (!hello) return {};
+  const auto& welcome = body_of<schema::Welcome>(hello->item());
+  Attached attached;
+  attached.catalog_id = welcome.catalog();
+  attached.session_id = welcome.session();
+  const auto fork_held = hold_fork();
+  try {
+    attached.catalog = Catalog::open(target.name, welcome.catalog(), Access::kReadOnly);
+    attached.arena = std::make_unique<ArenaMap>(target.name, welcome.arena());
+    attached.session = map_and_lock_session(target.name, welcome.session(), false);
+  } catch (const NotFoundError&) {
+    return {};  // the instance ended meanwhile
+  }
+  const auto locked = exchange(*socket, build_locked(kLockedNumber), limit);
+  if (!locked) return {};
+  const auto& details = body_of<schema::Attached>(locked->item());
+  if (details.spares() != nullptr) attached.spares.assign(details.spares()->begin(), details.spares()->end());
+  if (details.heir() != 0) {
+    attached.heir = map_and_lock_session(target.name, details.heir(), true);
+    attached.heir_id = details.heir();
+  }
+  attached.socket = std::move(socket);
+  return attached;
+}
+
+// ---------------------------------------------------------------- requests
+
+ReplyFrame Attachment::request(std::uint64_t sequence, const Frame& frame, const Limit& limit) {
+  bool sent = false;
+  const std::string unknown = "the broker of instance '" + target_.name.instance +
+                              "' did not answer within the timeout; the request was sent, "
+                              "and its outcome is unknown";
+  for (;;) {
+    check_not_ended();
+    if (!channel_->is_open()) {
+      try {
+        connect(limit);
+      } catch (const InstanceEnded&) {
+        throw;
+      } catch (const BrokerUnavailableError&) {
+        if (sent) throw BrokerUnavailableError(unknown);
+        throw;
+      }
+    }
+    Channel::Result result = channel_->call(sequence, frame, limit);
+    sent = sent || result.was_sent;
+    switch (result.outcome) {
+      case Channel::Outcome::kReplied:
+        return {std::move(result.frame), result.epoch};
+      case Channel::Outcome::kTimedOut:
+        if (!sent) throw NothingSent(no_broker(target_) + "; nothing was sent");
+        throw BrokerUnavailableError(unknown);
+      case Channel::Outcome::kClosed:
+        throw ClosedError("the client was closed while it waited for the broker; the outcome is unknown");
+      case Channel::Outcome::kLost:
+        break;
+    }
+  }
+}
+
+void Attachment::connect(const Limit& limit) {
+  const std::string late = no_broker(target_) + "; nothing was sent";
+  std::unique_lock connecting(*connecting_, std::defer_lock);
+  while (!connecting.try_lock_for(std::min<Limit::Clock::duration>(kPollSlice, limit.remaining()))) {
+    if (limit.is_closed()) throw ClosedError("the client was closed");
+    if (limit.passed()) throw NothingSent(late);
+  }
+  while (!channel_->is_open()) {
+    check_not_ended();
+    if (connect_once(limit)) return;
+    if (limit.is_closed()) throw ClosedError("the client was closed");
+    if (limit.passed()) throw NothingSent(late);
+  }
+}
+
+bool Attachment::connect_once(const Limit& limit) {
+  std::shared_ptr<Socket> greeted;
+  {
+    const std::lock_guard held(state_);
+    greeted = std::exchange(greeted_, nullptr);
+  }
+  if (greeted && take_welcome(greeted, limit)) return true;
+  const auto socket = connect_to_broker(target_);
+  if (socket) {
+    if (resume(socket, limit)) return true;
+    std::this_thread::sleep_for(kRetryPause);
+  } else {
+    check_not_ended();
+    provide_broker(target_, limit, true);
+  }
+  return false;
+}
+
+// Says Hello as the session that this is. False where the broker went away.
+bool Attachment::resume(const std::shared_ptr<Socket>& socket, const Limit& limit) {
+  if (!write_frame(*socket, build_hello(kHelloNumber, own_things()), limit)) return false;
+  return take_welcome(socket, limit);
+}
+
+bool Attachment::take_welcome(const std::shared_ptr<Socket>& socket, const Limit& limit) {
+  auto frame = read_frame(*socket, limit);
+  if (!frame || !reply_sequence(*frame)) return false;
+  const ReplyFrame reply{std::move(*frame), 0};
+  const schema::Welcome* welcome = nullptr;
+  try {
+    welcome = &body_of<schema::Welcome>(reply.item());
+  } catch (const VersionMismatchError&) {
+    throw;
+  } catch (const Error&) {
+    end();  // it is another instance's broker, or it gave this session up
+    throw_ended();
+  }
+  if (welcome->catalog() != catalog_id_ || !welcome->resumed()) {
+    end();
+    throw_ended();
+  }
+  channel_->open(socket);
+  return true;
+}
+
+// Called with no connection in use: whatever was given on the last one and is not noted by now is not ours.
+HelloSpec Attachment::own_things() {
+  HelloSpec hello;
+  hello.session = session_id();
+  const std::lock_guard held(state_);
+  void_epoch_ = channel_->last_epoch();
+  for (const OwnExtent& extent : allocator_.extents()) hello.extents.push_back(extent.id);
+  for (const OwnExtent& extent : granting_) hello.extents.push_back(extent.id);
+  hello.spares = spares_;
+  for (const Lent& lent : lent_) hello.spares.push_back(lent.entry);
+  return hello;
+}
+
+void Attachment::look_after_broker(const Limit& limit) {
+  if (channel_->poll_alive()) return;
+  try {
+    connect(limit);
+  } catch (const InstanceEnded&) {
+    throw;
+  } catch (const BrokerUnavailableError&) {
+    return;  // the next look will try again
+  }
+}
+
+}  // namespace tensorbroker

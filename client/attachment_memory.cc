@@ -1,0 +1,58 @@
+// Extents: what the broker grants to this session, and what goes back to it.
+
+#include <utility>
+
+#include "client/attachment.h"
+
+namespace tensorbroker {
+
+Block Attachment::allocate(std::uint64_t nbytes, bool is_mutable, const Limit& limit) {
+  check_not_ended();
+  return allocator_.allocate(nbytes, is_mutable, limit);
+}
+
+void Attachment::discard(const Block& block) { allocator_.discard(block); }
+
+// An extent counts as this session's from when it is on granting_: a reconnect lists it. One whose grant came by a
+// connection that a reconnect has put behind is void, and asked for again.
+OwnExtent Attachment::grant(std::uint64_t bytes, const Limit& limit) {
+  OwnExtent own;
+  for (;;) {
+    const GrantedExtent granted = calls_->grant(bytes, limit);
+    own = {.id = granted.id,
+           .offset = granted.offset,
+           .bytes = granted.bytes,
+           .data = nullptr,
+           .state = &session_->extent_state(granted.slot)};
+    const std::lock_guard held(state_);
+    if (granted.epoch <= void_epoch_) continue;
+    granting_.push_back(own);
+    break;
+  }
+  try {
+    own.data = arena_->map_extent(own.offset, own.bytes);
+  } catch (...) {
+    const std::uint64_t epoch = channel_->last_epoch();
+    placed(own);
+    calls_->give_back({own.id}, epoch);
+    throw;
+  }
+  return own;
+}
+
+// The allocator has it on its own list now.
+void Attachment::placed(const OwnExtent& own) {
+  const std::lock_guard held(state_);
+  std::erase_if(granting_, [&](const OwnExtent& listed) { return listed.id == own.id; });
+}
+
+void Attachment::give_back(const std::vector<OwnExtent>& extents, std::uint64_t epoch) noexcept {
+  std::vector<std::uint32_t> ids;
+  for (const OwnExtent& extent : extents) {
+    ArenaMap::unmap_extent(extent.data, extent.bytes);
+    ids.push_back(extent.id);
+  }
+  calls_->give_back(ids, epoch);
+}
+
+}  // namespace tensorbroker

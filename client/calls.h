@@ -1,0 +1,134 @@
+// The requests of the control connection as functions: builds the messages, checks the replies, turns errors into
+// exceptions of their class.
+//
+// Mutations (publish, remove) carry numbers from a sequence of their own, at most kWindow of them from the oldest
+// unanswered to the newest, and are repeated with the same number after a reconnect; other requests are numbered apart
+// (the top bit is set) and repeated as they are. Thread safe. After fork the child makes new ones: its session's
+// sequence begins anew, and what was outstanding is its parent's.
+
+#ifndef TENSORBROKER_CLIENT_CALLS_H_
+#define TENSORBROKER_CLIENT_CALLS_H_
+
+#include <tensorbroker/client.h>
+#include <tensorbroker/error.h>
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "client/channel.h"
+#include "client/limit.h"
+#include "proto/catalog_layout.h"
+#include "proto/schema/control_generated.h"
+
+namespace tensorbroker {
+
+[[noreturn]] void throw_wrong_reply(schema::Reply type);
+
+// A reply: a verified ReplyMessage lies in `frame`.
+struct ReplyFrame {
+  Frame frame;
+  std::uint64_t epoch = 0;  // of the connection that it came by
+
+  const schema::ReplyMessage& message() const { return *flatbuffers::GetRoot<schema::ReplyMessage>(frame.data()); }
+  // The only item. Throws the class of its error, if it is one.
+  const schema::ReplyItem& item() const;
+};
+// The body of a reply's item. Throws RuntimeError where it is another one.
+template <class Body>
+const Body& body_of(const schema::ReplyItem& item) {
+  if (item.body_type() != schema::ReplyTraits<Body>::enum_value) throw_wrong_reply(item.body_type());
+  return *static_cast<const Body*>(item.body());
+}
+
+// Requests that Calls does not send: those of the handshake, of fork, and the doorbell.
+struct HelloSpec {
+  std::uint64_t session = 0;
+  std::vector<std::uint32_t> extents;
+  std::vector<std::uint32_t> spares;
+};
+Frame build_hello(std::uint64_t sequence, const HelloSpec& hello);
+Frame build_locked(std::uint64_t sequence);
+Frame build_next_heir(std::uint64_t sequence, std::uint64_t used);
+Frame build_ring();
+
+struct GrantedExtent {
+  std::uint32_t id = 0, slot = 0;
+  std::uint64_t offset = 0, bytes = 0;
+  std::uint64_t epoch = 0;  // of the connection that it was granted on: void if that is not the current one
+};
+struct PublishSpec {
+  EntryId entry = kNoEntry;
+  std::string_view name;  // empty: anonymous
+  std::span<const std::byte> header;
+  std::uint64_t block_offset = 0, block_bytes = 0;
+  bool is_bundle = false, is_mutable = false, overwrite = true;
+};
+struct PublishedEntry {
+  std::uint64_t generation = 0;
+  EntryId spare = kNoEntry;
+  std::uint64_t epoch = 0;
+};
+struct PinnedEntry {
+  EntryId entry = kNoEntry;
+  std::uint64_t generation = 0;
+};
+
+class Calls {
+ public:
+  // Sends a request, after a reconnect where that is needed, until it was answered or `limit` passed.
+  // Throws BrokerUnavailableError (saying that the outcome is unknown, where it is), ClosedError, InstanceEnded.
+  using Request = std::function<ReplyFrame(std::uint64_t sequence, const Frame&, const Limit&)>;
+  // Sends on the connection of this epoch (0: whichever is in use), if it is still there, and forgets it.
+  using Post = std::function<void(std::uint64_t sequence, const Frame&, std::uint64_t epoch)>;
+
+  Calls(Request request, Post post) : request_(std::move(request)), post_(std::move(post)) {}
+
+  GrantedExtent grant(std::uint64_t bytes, const Limit& limit);
+  // On the connection of `epoch`, not waited for and never repeated: what a lost connection did not deliver, the next
+  // Hello does not list.
+  void give_back(const std::vector<std::uint32_t>& extents, std::uint64_t epoch);
+
+  PublishedEntry publish(const PublishSpec& spec, const Limit& limit);
+  // True: done. False: the name has another generation now, stored to `*current`. Throws NotFoundError.
+  bool remove(std::string_view name, std::uint64_t generation, std::uint64_t* current, const Limit& limit);
+
+  // By name, or (name empty) by entry and generation. Throws NotFoundError. unpin() is not waited for.
+  PinnedEntry pin(std::string_view name, EntryId entry, std::uint64_t generation, const Limit& limit);
+  void unpin(const PinnedEntry& pinned);
+  std::uint64_t holders(EntryId entry, std::uint64_t generation, const Limit& limit);
+
+  // Spares with the epoch they were given in.
+  std::vector<EntryId> spares(std::uint32_t count, std::uint64_t* epoch, const Limit& limit);
+  void grow_leases(std::uint32_t cells, const Limit& limit);
+  Stats stats(const Limit& limit);
+  void stop(bool keep, const Limit& limit);
+
+  // A number for a request that is no mutation.
+  std::uint64_t next_number();
+
+ private:
+  template <class Body>
+  ReplyFrame ask(const Body& body, const Limit& limit);
+  template <class Body>
+  ReplyFrame mutate(const Body& body, const Limit& limit);
+  std::uint64_t begin_mutation(const Limit& limit);
+  void end_mutation(std::uint64_t sequence);
+
+  Request request_;
+  Post post_;
+  std::mutex mutex_;
+  std::condition_variable turned_;
+  std::uint64_t next_mutation_ = 1;
+  std::set<std::uint64_t> outstanding_;  // mutations
+  std::uint64_t next_number_ = 1;
+};
+
+}  // namespace tensorbroker
+
+#endif  // TENSORBROKER_CLIENT_CALLS_H_

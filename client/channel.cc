@@ -1,0 +1,247 @@
+#include "client/channel.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "proto/frame.h"
+#include "proto/schema/control_generated.h"
+
+namespace tensorbroker {
+
+std::optional<std::uint64_t> reply_sequence(std::span<const std::byte> frame) {
+  flatbuffers::Verifier verifier(reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size(), kVerifierDepth,
+                                 kVerifierTables);
+  if (!verifier.VerifyBuffer<schema::ReplyMessage>(nullptr)) return std::nullopt;
+  return flatbuffers::GetRoot<schema::ReplyMessage>(frame.data())->sequence();
+}
+
+struct Channel::Line {
+  Line(std::shared_ptr<Socket> used, std::uint64_t number) : socket(std::move(used)), epoch(number) {}
+
+  const std::shared_ptr<Socket> socket;
+  const std::uint64_t epoch;
+
+  // Guarded by the channel's mutex_.
+  std::map<std::uint64_t, Waiter> waiters;  // by sequence
+  bool lost = false;
+  bool has_reader = false;
+
+  FrameReader reader;  // of the thread that set has_reader
+
+  std::timed_mutex sending;  // held by whoever sends; the doorbell only tries it
+  Frame cut_off;             // rest of a doorbell that went out in part, guarded by `sending`
+  std::atomic<bool> ring_wanted{false};
+};
+
+// ---------------------------------------------------------------- the socket in use
+
+std::uint64_t Channel::open(std::shared_ptr<Socket> socket) {
+  const Held held(mutex_);
+  if (line_) lose(*line_);
+  socket_.store(socket.get(), std::memory_order_release);
+  line_ = std::make_shared<Line>(std::move(socket), ++epochs_);
+  return epochs_;
+}
+
+void Channel::drop(std::uint64_t epoch) {
+  const Held held(mutex_);
+  if (!line_ || line_->epoch != epoch) return;
+  lose(*line_);
+  socket_.store(nullptr, std::memory_order_release);
+  line_.reset();
+}
+
+void Channel::close_in_child() noexcept {
+  const Socket* const socket = socket_.load(std::memory_order_acquire);
+  if (socket != nullptr && socket->is_ours()) close(socket->fd());
+}
+
+std::shared_ptr<Channel::Line> Channel::line() const {
+  const Held held(mutex_);
+  return line_ && !line_->lost ? line_ : nullptr;
+}
+
+bool Channel::is_open() const { return line() != nullptr; }
+
+std::uint64_t Channel::epoch() const {
+  const auto used = line();
+  return used ? used->epoch : 0;
+}
+
+std::uint64_t Channel::last_epoch() const {
+  const Held held(mutex_);
+  return epochs_;
+}
+
+void Channel::lose(Line& line) {
+  if (line.lost) return;
+  line.lost = true;
+  line.socket->shut_down();
+  for (auto& [sequence, waiter] : line.waiters) waiter.arrived.notify_all();
+}
+
+// ---------------------------------------------------------------- waiting for replies
+
+Channel::Result Channel::call(std::uint64_t sequence, std::span<const std::byte> request, const Limit& limit) {
+  Held held(mutex_);
+  const auto used = line_;
+  if (!used || used->lost) return {};
+  used->waiters.try_emplace(sequence);
+  held.unlock();
+  const bool sent = send(*used, request, limit);
+  held.lock();
+  if (!sent) lose(*used);
+  Result result = wait(used, sequence, true, limit, held);
+  result.was_sent = sent;
+  return result;
+}
+
+Channel::Result Channel::take(std::uint64_t sequence, std::uint64_t epoch, const Limit& limit) {
+  Held held(mutex_);
+  const auto used = line_;
+  if (!used || used->epoch != epoch || !used->waiters.contains(sequence)) return {};
+  used->waiters.at(sequence).kept = false;
+  return wait(used, sequence, false, limit, held);
+}
+
+Channel::Result Channel::wait(const std::shared_ptr<Line>& line, std::uint64_t sequence, bool drop_when_late,
+                              const Limit& limit, Held& held) {
+  Waiter& waiter = line->waiters.at(sequence);
+  Result result;
+  for (;;) {
+    if (waiter.frame) {
+      result = {Outcome::kReplied, std::move(*waiter.frame), line->epoch};
+      break;
+    }
+    if (limit.is_closed() || limit.passed()) {
+      result.outcome = limit.is_closed() ? Outcome::kClosed : Outcome::kTimedOut;
+      if (!drop_when_late) {
+        waiter.kept = true;
+        hand_over(*line);
+        return result;
+      }
+      lose(*line);
+      break;
+    }
+    if (line->lost) break;
+    const auto slice = std::min<Limit::Clock::duration>(kPollSlice, limit.remaining());
+    if (line->has_reader) {
+      waiter.arrived.wait_for(held, slice);
+    } else {
+      read_for_all(*line, slice, held);
+    }
+  }
+  line->waiters.erase(sequence);
+  hand_over(*line);
+  return result;
+}
+
+void Channel::read_for_all(Line& line, Limit::Clock::duration slice, Held& held) {
+  line.has_reader = true;
+  held.unlock();
+  const bool alive = line.socket->poll(POLLIN, slice) && line.reader.read(*line.socket);
+  held.lock();
+  line.has_reader = false;
+  dispatch(line);
+  if (!alive || line.reader.is_malformed()) lose(line);
+}
+
+// Gives each whole frame to whoever waits for it; replies to posts are dropped.
+void Channel::dispatch(Line& line) {
+  while (auto frame = line.reader.next()) {
+    const auto sequence = reply_sequence(*frame);
+    if (!sequence) return lose(line);
+    const auto at = line.waiters.find(*sequence);
+    if (at == line.waiters.end()) continue;
+    at->second.frame = std::move(*frame);
+    at->second.arrived.notify_all();
+  }
+}
+
+// Whoever stops waiting was perhaps the one who read: another one has to.
+void Channel::hand_over(Line& line) {
+  if (line.has_reader) return;
+  for (auto& [sequence, waiter] : line.waiters) {
+    if (waiter.frame || waiter.kept) continue;
+    waiter.arrived.notify_all();
+    return;
+  }
+}
+
+bool Channel::poll_alive() {
+  Held held(mutex_);
+  const auto used = line_;
+  if (used && !used->lost && !used->has_reader) {
+    read_for_all(*used, Limit::Clock::duration::zero(), held);
+    hand_over(*used);
+  }
+  return used && !used->lost;
+}
+
+// ---------------------------------------------------------------- sending
+
+bool Channel::send(Line& line, std::span<const std::byte> frame, const Limit& limit) {
+  std::unique_lock sending(line.sending, limit.deadline);
+  if (!sending.owns_lock()) return false;
+  std::size_t sent = 0;
+  bool fine = true;
+  while (fine && !line.cut_off.empty()) {
+    // A doorbell's rest has no length of its own: it is sent as if its length had gone before.
+    sent = kFrameLengthBytes;
+    fine = send_part(*line.socket, line.cut_off, &sent);
+    line.cut_off.erase(line.cut_off.begin(),
+                       line.cut_off.begin() + static_cast<std::ptrdiff_t>(sent - kFrameLengthBytes));
+    if (fine && !line.cut_off.empty()) fine = !limit.passed() && line.socket->poll(POLLOUT, kPollSlice);
+  }
+  fine = fine && write_frame(*line.socket, frame, limit);
+  sending.unlock();
+  serve_ring(line);
+  return fine;
+}
+
+bool Channel::post(std::uint64_t sequence, std::span<const std::byte> request, std::uint64_t epoch, bool keep) {
+  Held held(mutex_);
+  const auto used = line_;
+  if (!used || used->lost || used->epoch != epoch) return false;
+  if (keep) used->waiters.try_emplace(sequence).first->second.kept = true;
+  held.unlock();
+  // A broker that does not read for a second will not miss what can be left unsaid.
+  if (send(*used, request, Limit::in(std::chrono::seconds(1)))) return true;
+  held.lock();
+  lose(*used);
+  return false;
+}
+
+void Channel::ring() noexcept {
+  const auto used = line();
+  if (!used) return;
+  used->ring_wanted.store(true);
+  serve_ring(*used);
+}
+
+// Either this thread gets the turn to send, or the one who has it looks at ring_wanted after giving it up.
+void Channel::serve_ring(Line& line) noexcept {
+  while (line.ring_wanted.load() && line.sending.try_lock()) {
+    if (line.ring_wanted.exchange(false) && line.cut_off.empty()) {
+      std::size_t sent = 0;
+      send_part(*line.socket, ring_frame_, &sent);
+      if (sent > 0 && sent < kFrameLengthBytes + ring_frame_.size()) {
+        // As good as impossible on a Unix socket; the rest goes before the next frame.
+        Frame whole(kFrameLengthBytes + ring_frame_.size());
+        const auto length = static_cast<std::uint32_t>(ring_frame_.size());
+        std::memcpy(whole.data(), &length, sizeof length);
+        std::copy(ring_frame_.begin(), ring_frame_.end(), whole.begin() + kFrameLengthBytes);
+        line.cut_off.assign(whole.begin() + static_cast<std::ptrdiff_t>(sent), whole.end());
+      }
+    }
+    line.sending.unlock();
+  }
+}
+
+}  // namespace tensorbroker

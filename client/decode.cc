@@ -1,0 +1,116 @@
+#include "client/decode.h"
+
+#include <tensorbroker/error.h>
+
+#include <utility>
+
+#include "client/attachment.h"
+#include "client/metadata.h"
+#include "proto/geometry.h"
+#include "proto/header.h"
+
+namespace tensorbroker {
+namespace {
+
+using detail::Storage;
+using detail::StorageRef;
+
+Dims to_dims(const flatbuffers::Vector<std::int64_t>* values) {
+  return values != nullptr ? Dims(std::span(values->data(), values->size())) : Dims();
+}
+
+// REQUIRES: a verified spec, as are the sums and products of sizes below.
+Tensor decode_spec(const StorageRef& storage, const schema::TensorSpec& spec) {
+  return Tensor(storage, storage->data() + spec.offset(), static_cast<DType>(spec.dtype()),
+                Geometry{to_dims(spec.sizes()), to_dims(spec.strides()), 0});
+}
+
+std::uint64_t nbytes_of(const schema::TensorSpec& spec) {
+  std::uint64_t bytes = itemsize(static_cast<DType>(spec.dtype()));
+  if (spec.sizes() != nullptr) {
+    for (const std::int64_t size : *spec.sizes()) bytes *= static_cast<std::uint64_t>(size);
+  }
+  return bytes;
+}
+
+void describe_tensor(const schema::TensorSpec& spec, Info* info) {
+  info->dtype = static_cast<DType>(spec.dtype());
+  if (spec.sizes() != nullptr) info->shape.assign(spec.sizes()->begin(), spec.sizes()->end());
+  info->nbytes = nbytes_of(spec);
+}
+
+void describe_bundle(const schema::Header& header, Info* info) {
+  const std::size_t members = header.tensors() != nullptr ? header.tensors()->size() : 0;
+  info->shape = {static_cast<std::int64_t>(members)};
+  for (std::size_t i = 0; i < members; ++i) {
+    info->nbytes += nbytes_of(*header.tensors()->Get(static_cast<flatbuffers::uoffset_t>(i)));
+  }
+}
+
+}  // namespace
+
+const schema::Header& verified_header(const Storage& storage) {
+  const HeapRecord record = storage.record();
+  try {
+    return check_header(record.header, storage.nbytes(), storage.state().is_bundle);
+  } catch (const InvalidArgumentError& error) {
+    throw CorruptSegmentError("entry " + std::to_string(storage.entry()) + " in the segment " +
+                              storage.attachment()->catalog().segment().name() + ": " + error.what());
+  }
+}
+
+const schema::Header& trusted_header(const Storage& storage) {
+  return *flatbuffers::GetRoot<schema::Header>(storage.record().header.data());
+}
+
+std::string_view metadata_of(const schema::Header& header) noexcept {
+  return header.metadata() != nullptr ? header.metadata()->string_view() : kNoMetadata;
+}
+
+Tensor decode_tensor(const StorageRef& storage) {
+  return decode_spec(storage, *verified_header(*storage.get()).tensors()->Get(0));
+}
+
+std::vector<Bundle::Member> decode_members(const StorageRef& storage) {
+  const schema::Header& header = verified_header(*storage.get());
+  std::vector<Bundle::Member> members;
+  if (header.tensors() == nullptr) return members;
+  members.reserve(header.tensors()->size());
+  for (const schema::TensorSpec* spec : *header.tensors()) {
+    members.emplace_back(spec->name()->str(), decode_spec(storage, *spec));
+  }
+  return members;
+}
+
+Object decode_object(const StorageRef& storage) {
+  if (storage->state().is_bundle) return Bundle(storage);
+  return decode_tensor(storage);
+}
+
+Info decode_info(const StorageRef& storage) {
+  const schema::Header& header = verified_header(*storage.get());
+  const EntryState state = storage->state();
+  Info info;
+  info.name = storage->record().name;
+  info.is_bundle = state.is_bundle;
+  info.is_mutable = state.is_mutable;
+  if (state.is_bundle) {
+    describe_bundle(header, &info);
+  } else {
+    describe_tensor(*header.tensors()->Get(0), &info);
+  }
+  info.version = version_of(storage->generation());
+  info.metadata = metadata_of(header);
+  const Entry& entry = storage->attachment()->catalog().entry(storage->entry());
+  info.created = static_cast<double>(entry.created_us.load(std::memory_order_relaxed)) / 1e6;
+  info.handle = format_handle(handle_of(*storage.get(), OpenMode::kRead));
+  return info;
+}
+
+Handle handle_of(const Storage& storage, OpenMode mode) {
+  const Attachment& attachment = *storage.attachment();
+  return {attachment.name().instance, instance_key(attachment.instance_id()), storage.entry(),
+          version_of(storage.generation()), mode};
+}
+
+}  // namespace tensorbroker

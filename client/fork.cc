@@ -1,0 +1,46 @@
+#include "client/fork.h"
+
+#include <pthread.h>
+
+#include "client/attachment.h"
+#include "client/registry.h"
+
+namespace tensorbroker {
+namespace {
+
+// Made anew in the child: the one that forked owns the parent's, by a thread id that is not the child's.
+std::recursive_mutex*& fork_mutex() {
+  static auto* mutex = new std::recursive_mutex;
+  return mutex;
+}
+
+void prepare() {
+  fork_mutex()->lock();
+  lock_registry();
+  for_each_attachment([](Attachment& attachment) { attachment.before_fork(); });
+  for_each_attachment([](Attachment& attachment) { attachment.lock_for_fork(); });
+}
+
+void in_parent() {
+  for_each_attachment([](Attachment& attachment) { attachment.after_fork_in_parent(); });
+  unlock_registry();
+  fork_mutex()->unlock();
+}
+
+void in_child() {
+  for_each_attachment([](Attachment& attachment) { attachment.after_fork_in_child(); });
+  renew_registry_locks_in_child();
+  unlock_registry();
+  fork_mutex() = new std::recursive_mutex;
+}
+
+}  // namespace
+
+void install_fork_handlers() {
+  static const int installed = pthread_atfork(prepare, in_parent, in_child);
+  static_cast<void>(installed);
+}
+
+std::unique_lock<std::recursive_mutex> hold_fork() { return std::unique_lock(*fork_mutex()); }
+
+}  // namespace tensorbroker

@@ -1,0 +1,140 @@
+// The connection of this process to an instance's broker.
+//
+// A Client is a cheap, copyable handle; all clients of one instance in a process share one session. Any function may be
+// called from any thread. After fork the child has a session of its own without doing anything. Reading (get, find,
+// open, exists, list) needs no broker; the rest does, waits for a successor where the broker died, and ends within
+// `timeout` with BrokerUnavailableError, which says when the outcome is unknown.
+
+#ifndef TENSORBROKER_CLIENT_H_
+#define TENSORBROKER_CLIENT_H_
+
+#include <tensorbroker/bundle.h>
+#include <tensorbroker/tensor.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace tensorbroker {
+
+struct ConnectOptions {
+  std::string instance;           // empty: $TENSORBROKER_INSTANCE, else "default"
+  std::string runtime_dir;        // empty: $TENSORBROKER_RUNTIME_DIR, else $XDG_RUNTIME_DIR/tensorbroker, else /tmp
+  std::optional<bool> autostart;  // absent: $TENSORBROKER_AUTOSTART is not "0"
+  std::chrono::duration<double> timeout{10.0};  // bounds every call that needs the broker
+  std::optional<std::uint64_t> capacity;        // bytes, for a broker that this call starts
+};
+
+enum class OpenMode { kRead, kReadWrite, kCopyOnWrite };  // "r", "r+", "c"
+
+struct PutOptions {
+  bool overwrite = true;
+  std::string metadata;  // a JSON object as text, at most 64 KiB; empty: none
+};
+
+// A tensor or a bundle, whichever a name denotes.
+using Object = std::variant<Tensor, Bundle>;
+
+struct Info {
+  std::string name;
+  bool is_bundle = false;
+  bool is_mutable = false;
+  DType dtype = kFloat32;           // of a tensor
+  std::vector<std::int64_t> shape;  // of a tensor; of a bundle, its number of members
+  std::uint64_t nbytes = 0;
+  std::uint64_t version = 0;
+  std::string metadata;  // JSON text; "{}" for none
+  double created = 0;    // seconds since the epoch
+  std::string handle;
+};
+
+struct Stats {
+  std::string instance;
+  std::int64_t broker_pid = 0;
+  double uptime = 0;                                                      // seconds
+  std::uint64_t capacity = 0, used = 0, live = 0, retired = 0, free = 0;  // bytes
+  std::uint64_t tensors = 0, bundles = 0, sessions = 0;
+  std::map<std::string, std::uint64_t> limits, counters;
+};
+
+// Called about once a second, and after each signal, while a call waits; may throw to end the waiting.
+using InterruptCheck = std::function<void()>;
+
+class Client {
+ public:
+  // Throws BrokerUnavailableError, VersionMismatchError, or Error for what is wrong at start.
+  static Client connect(const ConnectOptions& options = {});
+
+  // Idempotent. Tensors stay valid; later calls that need the broker, and threads blocked in one, get ClosedError.
+  void close();
+  bool is_closed() const noexcept;
+  const std::string& instance() const noexcept;
+
+  // ---- reading: no system call, no message
+  Tensor get(std::string_view name) const;         // NotFoundError; RuntimeError for a bundle
+  Bundle get_bundle(std::string_view name) const;  // NotFoundError; RuntimeError for a tensor
+  std::optional<Tensor> find(std::string_view name) const;
+  std::optional<Object> find_object(std::string_view name) const;
+  // By name or handle. ReadOnlyError for "r+" on what is sealed; NotFoundError where a handle's tensor is gone.
+  Tensor open(std::string_view name_or_handle, OpenMode mode = OpenMode::kRead) const;
+  Object open_object(std::string_view name_or_handle, OpenMode mode = OpenMode::kRead) const;
+  bool exists(std::string_view name) const;
+  std::vector<Info> list(std::string_view prefix = {}) const;  // sorted by name
+
+  // ---- waiting. The newest, once there is one with a version above `newer_than`; nullopt when `timeout` has passed
+  // (absent: waits for ever). A name that is not there yet is waited for.
+  using Timeout = std::optional<std::chrono::duration<double>>;
+  std::optional<Object> wait_object(std::string_view name, std::uint64_t newer_than, Timeout timeout,
+                                    const InterruptCheck& check = {}) const;
+  std::optional<Tensor> wait(std::string_view name, std::uint64_t newer_than, Timeout timeout = {}) const;
+  std::optional<Bundle> wait_bundle(std::string_view name, std::uint64_t newer_than, Timeout timeout = {}) const;
+
+  // ---- publishing
+  // Copies once and publishes atomically; the tensor returned is the sealed one.
+  Tensor put(std::string_view name, const Tensor& data, const PutOptions& options = {});
+  Bundle put_bundle(std::string_view name, std::span<const Bundle::Member> members, const PutOptions& options = {});
+  // A draft: write in place, then publish() it.
+  Tensor create(std::string_view name, std::span<const std::int64_t> sizes, DType dtype,
+                const PutOptions& options = {});
+  Tensor create(std::string_view name, std::initializer_list<std::int64_t> sizes, DType dtype,
+                const PutOptions& options = {}) {
+    return create(name, std::span(sizes.begin(), sizes.size()), dtype, options);
+  }
+  void remove(std::string_view name);  // NotFoundError; those who hold it keep it
+
+  // ---- mutable tensors, opened "r+"; with a name, ExistsError where it is taken; "" makes it anonymous
+  Tensor empty(std::span<const std::int64_t> sizes, DType dtype = kFloat32, std::string_view name = {},
+               std::string_view metadata = {});
+  Tensor zeros(std::span<const std::int64_t> sizes, DType dtype = kFloat32, std::string_view name = {});
+  Tensor zeros(std::initializer_list<std::int64_t> sizes, DType dtype = kFloat32, std::string_view name = {}) {
+    return zeros(std::span(sizes.begin(), sizes.size()), dtype, name);
+  }
+  Tensor ones(std::initializer_list<std::int64_t> sizes, DType dtype = kFloat32, std::string_view name = {});
+  Tensor full(std::span<const std::int64_t> sizes, double value, DType dtype = kFloat32, std::string_view name = {});
+
+  // ---- the broker
+  Stats stats();
+  std::uint64_t holders(const Info& info);  // sessions that hold this version; 0 where it is gone
+  void reserve(std::uint64_t nbytes);       // has extents granted ahead, so that later puts find warm pages
+  void stop_broker(bool keep = false);
+
+  struct Impl;
+  const std::shared_ptr<Impl>& impl() const noexcept { return impl_; }
+
+ private:
+  explicit Client(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace tensorbroker
+
+#endif  // TENSORBROKER_CLIENT_H_

@@ -1,0 +1,163 @@
+// A torch-style tensor over memory that other processes may share.
+//
+// A Tensor is a cheap handle: a geometry, a dtype and a reference to its storage, which it keeps alive whatever becomes
+// of the client or the tensor that it is a view of. The last reference releases the storage, from any thread. Distinct
+// Tensor objects may be used from any threads; one object is as thread safe as an int. The bytes are plain memory: of a
+// sealed tensor they never change, of a mutable one they change whenever somebody writes.
+
+#ifndef TENSORBROKER_TENSOR_H_
+#define TENSORBROKER_TENSOR_H_
+
+#include <tensorbroker/dtype.h>
+#include <tensorbroker/error.h>
+#include <tensorbroker/geometry.h>
+#include <tensorbroker/indexing.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace tensorbroker {
+
+namespace detail {
+class Storage;
+void retain(Storage* storage) noexcept;
+void release(Storage* storage) noexcept;
+
+// A counted reference to a storage; null for none.
+class StorageRef {
+ public:
+  StorageRef() noexcept = default;
+  explicit StorageRef(Storage* adopted) noexcept : storage_(adopted) {}  // takes over one count
+  StorageRef(const StorageRef& other) noexcept : storage_(other.storage_) {
+    if (storage_ != nullptr) retain(storage_);
+  }
+  StorageRef(StorageRef&& other) noexcept : storage_(other.storage_) { other.storage_ = nullptr; }
+  StorageRef& operator=(StorageRef other) noexcept {
+    std::swap(storage_, other.storage_);
+    return *this;
+  }
+  ~StorageRef() {
+    if (storage_ != nullptr) release(storage_);
+  }
+  Storage* get() const noexcept { return storage_; }
+  Storage* operator->() const noexcept { return storage_; }
+  explicit operator bool() const noexcept { return storage_ != nullptr; }
+
+ private:
+  Storage* storage_ = nullptr;
+};
+}  // namespace detail
+
+class Tensor {
+ public:
+  // An undefined tensor; only defined(), assignment and destruction are meaningful.
+  Tensor() = default;
+  Tensor(detail::StorageRef storage, std::byte* data, DType dtype, Geometry geometry);
+
+  bool defined() const noexcept { return static_cast<bool>(storage_); }
+
+  // ---- geometry, as ATen's. Strides and offsets count elements.
+  std::span<const std::int64_t> sizes() const noexcept { return geometry_.sizes; }
+  std::span<const std::int64_t> strides() const noexcept { return geometry_.strides; }
+  std::int64_t size(std::int64_t dim) const;  // IndexError out of range; negative counts from the end
+  std::int64_t stride(std::int64_t dim) const;
+  std::int64_t storage_offset() const noexcept { return geometry_.storage_offset; }
+  std::int64_t dim() const noexcept { return geometry_.dim(); }
+  std::int64_t numel() const noexcept;
+  std::size_t itemsize() const noexcept { return tensorbroker::itemsize(dtype_); }
+  std::size_t nbytes() const noexcept { return static_cast<std::size_t>(numel()) * itemsize(); }
+  DType dtype() const noexcept { return dtype_; }
+  bool is_contiguous() const noexcept;
+  const Geometry& geometry() const noexcept { return geometry_; }
+
+  // ---- elements. The typed forms throw TypeError where T is not the dtype's C++ type (float16, bfloat16 and float8
+  // have none: use the untyped forms). Writing forms throw ReadOnlyError on a sealed tensor or one opened "r".
+  const void* const_data() const;
+  void* data() const;
+  template <class T>
+  const T* const_data_ptr() const {
+    check_dtype(dtype_of<T>());
+    return static_cast<const T*>(const_data());
+  }
+  template <class T>
+  T* data_ptr() const {
+    check_dtype(dtype_of<T>());
+    return static_cast<T*>(data());
+  }
+  bool is_writable() const noexcept;
+
+  // ---- views over the same storage, with torch's results and errors
+  Tensor select(std::int64_t dim, std::int64_t index) const;
+  Tensor narrow(std::int64_t dim, std::int64_t start, std::int64_t length) const;
+  Tensor slice(std::int64_t dim, std::optional<std::int64_t> start, std::optional<std::int64_t> stop,
+               std::int64_t step = 1) const;
+  Tensor index(std::span<const Index> indices) const;  // basic indexing
+  Tensor operator[](std::int64_t index) const { return select(0, index); }
+  Tensor view(std::span<const std::int64_t> shape) const;
+  Tensor view(std::initializer_list<std::int64_t> shape) const { return view(std::span(shape.begin(), shape.size())); }
+  Tensor transpose(std::int64_t dim0, std::int64_t dim1) const;
+  Tensor t() const;
+  Tensor permute(std::span<const std::int64_t> dims) const;
+  Tensor permute(std::initializer_list<std::int64_t> dims) const {
+    return permute(std::span(dims.begin(), dims.size()));
+  }
+  Tensor unsqueeze(std::int64_t dim) const;
+  Tensor squeeze() const;
+  Tensor squeeze(std::int64_t dim) const;
+  Tensor expand(std::span<const std::int64_t> sizes) const;
+
+  // ---- what the broker knows of it
+  std::string name() const;  // "" for an anonymous tensor, a draft's intended name for a draft
+  std::uint64_t version()
+      const noexcept;                 // grows with every publication in the instance; 0 for a draft or foreign memory
+  std::string_view metadata() const;  // a JSON object as text; "{}" where none was given
+  std::string handle() const;         // a text for open(), good in any process of the instance
+  bool is_sealed() const noexcept;
+  bool is_mutable() const noexcept;
+  bool is_draft() const noexcept;
+
+  // ---- drafts only (RuntimeError otherwise)
+  // Makes the tensor visible under its name, replacing what was there; this handle and its copies become read-only.
+  void publish();
+  // Gives the memory back. Pointers into it must not be used any more.
+  void discard();
+
+  // Byte for byte what torch prints for the same values.
+  std::string to_string() const;
+
+  const detail::StorageRef& storage() const noexcept { return storage_; }
+
+ private:
+  void check_dtype(DType wanted) const;
+  Tensor with(Geometry geometry) const;
+
+  detail::StorageRef storage_;
+  std::byte* base_ = nullptr;  // of the storage that the geometry's offset counts from
+  DType dtype_ = kFloat32;
+  Geometry geometry_;
+};
+
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
+
+// A tensor over memory of the caller's: contiguous, writable, not shared with other processes. `deleter`, if given, is
+// called once when the last view is gone, from whichever thread drops it.
+// Throws RuntimeError or InvalidArgumentError for sizes that are negative or overflow.
+Tensor from_blob(void* data, std::span<const std::int64_t> sizes, DType dtype, std::function<void(void*)> deleter = {});
+Tensor from_blob(const void* data, std::span<const std::int64_t> sizes, DType dtype);  // read-only
+inline Tensor from_blob(void* data, std::initializer_list<std::int64_t> sizes, DType dtype) {
+  return from_blob(data, std::span(sizes.begin(), sizes.size()), dtype);
+}
+inline Tensor from_blob(const void* data, std::initializer_list<std::int64_t> sizes, DType dtype) {
+  return from_blob(data, std::span(sizes.begin(), sizes.size()), dtype);
+}
+
+}  // namespace tensorbroker
+
+#endif  // TENSORBROKER_TENSOR_H_

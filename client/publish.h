@@ -1,0 +1,33 @@
+// The one way into the broker for what is copied or made here: a block, filled in one pass, published.
+//
+// On any error the block is given back, and nobody sees anything half done. Thread safe.
+
+#ifndef TENSORBROKER_CLIENT_PUBLISH_H_
+#define TENSORBROKER_CLIENT_PUBLISH_H_
+
+#include <tensorbroker/client.h>
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string_view>
+
+#include "client/attachment.h"
+
+namespace tensorbroker {
+
+// Writes the data, of `publication.nbytes` bytes, to a block of unknown contents. May throw. Not called for 0 bytes.
+using Fill = std::function<void(std::byte* block)>;
+
+// Allocates, fills and publishes; the storage returned is leased. Throws what Attachment's functions throw, and
+// ExistsError before anything is copied where the name is taken and may not be replaced.
+detail::StorageRef publish_filled(Attachment& attachment, const Publication& publication, const Fill& fill,
+                                  const Limit& limit);
+
+// A draft of C order for `name`.
+detail::StorageRef create_draft(Attachment& attachment, std::string_view name, std::span<const std::int64_t> sizes,
+                                DType dtype, const PutOptions& options, const Limit& limit);
+
+}  // namespace tensorbroker
+
+#endif  // TENSORBROKER_CLIENT_PUBLISH_H_

@@ -1,0 +1,158 @@
+#include <tensorbroker/tensor.h>
+
+#include <algorithm>
+#include <ostream>
+#include <utility>
+
+#include "client/attachment.h"
+#include "client/decode.h"
+#include "client/metadata.h"
+#include "client/open_clients.h"
+#include "client/print.h"
+#include "client/storage.h"
+#include "proto/geometry.h"
+#include "proto/views.h"
+
+namespace tensorbroker {
+namespace {
+
+using detail::Storage;
+using detail::StorageKind;
+using detail::StorageRef;
+
+[[noreturn]] void throw_read_only(const Storage& storage) {
+  if (storage.kind() == StorageKind::kForeign) {
+    throw ReadOnlyError("the tensor is a view of constant memory; copy it to write to it");
+  }
+  const std::string name(storage.record().name);
+  const std::string which = name.empty() ? "the tensor" : "'" + name + "'";
+  if (storage.state().is_mutable) {
+    throw ReadOnlyError(which + " was opened \"r\"; open it \"r+\" to write to it, or \"c\" for a private copy");
+  }
+  throw ReadOnlyError(which +
+                      " is sealed, and never changes; publish another version, or open it \"c\" for a private copy");
+}
+
+Storage& draft_of(const StorageRef& storage, const char* what) {
+  if (!storage || !storage->is_draft()) {
+    throw RuntimeError(std::string(what) + "() is for drafts, as create() makes them, and once");
+  }
+  return *storage.get();
+}
+
+// Where a storage's first byte is read, for a tensor that was made when it lay at `base`: a published draft is read
+// where nobody writes to it by accident, in the read-only mapping.
+std::byte* readable(const Storage& storage, std::byte* base) {
+  if (storage.draft() == nullptr) return base;
+  if (storage.data() == nullptr && base != nullptr) {
+    throw ClosedError("the draft '" + storage.draft()->name + "' was discarded, and its memory given back");
+  }
+  if (storage.is_draft() || base == nullptr) return base;
+  const Attachment& attachment = *storage.attachment();
+  const std::uint64_t offset = attachment.catalog().entry(storage.entry()).block_offset.load(std::memory_order_relaxed);
+  return const_cast<std::byte*>(attachment.arena().data()) + offset;
+}
+
+StorageRef foreign(void* data, std::span<const std::int64_t> sizes, DType dtype, bool writable,
+                   std::function<void(void*)> deleter) {
+  const auto bytes = static_cast<std::size_t>(checked_nbytes(sizes, itemsize(dtype)));
+  return Storage::foreign(data, bytes, writable, std::move(deleter));
+}
+
+}  // namespace
+
+Tensor::Tensor(StorageRef storage, std::byte* data, DType dtype, Geometry geometry)
+    : storage_(std::move(storage)), base_(data), dtype_(dtype), geometry_(std::move(geometry)) {}
+
+std::int64_t Tensor::size(std::int64_t dim) const { return geometry_.sizes[wrap_dim(dim, this->dim())]; }
+
+std::int64_t Tensor::stride(std::int64_t dim) const { return geometry_.strides[wrap_dim(dim, this->dim())]; }
+
+std::int64_t Tensor::numel() const noexcept { return tensorbroker::numel(geometry_); }
+
+bool Tensor::is_contiguous() const noexcept { return tensorbroker::is_contiguous(geometry_); }
+
+const void* Tensor::const_data() const {
+  storage_->check_usable();
+  return readable(*storage_.get(), base_) + geometry_.storage_offset * static_cast<std::int64_t>(itemsize());
+}
+
+void* Tensor::data() const {
+  storage_->check_usable();
+  if (!storage_->is_writable()) throw_read_only(*storage_.get());
+  return readable(*storage_.get(), base_) + geometry_.storage_offset * static_cast<std::int64_t>(itemsize());
+}
+
+bool Tensor::is_writable() const noexcept { return storage_->is_writable(); }
+
+std::string Tensor::name() const {
+  if (const detail::DraftSpec* draft = storage_->draft()) return draft->name;
+  return storage_->attachment() != nullptr ? std::string(storage_->record().name) : std::string();
+}
+
+std::uint64_t Tensor::version() const noexcept { return version_of(storage_->generation()); }
+
+std::string_view Tensor::metadata() const {
+  if (const detail::DraftSpec* draft = storage_->draft()) {
+    return draft->metadata.empty() ? kNoMetadata : std::string_view(draft->metadata);
+  }
+  return storage_->attachment() != nullptr ? metadata_of(trusted_header(*storage_.get())) : kNoMetadata;
+}
+
+std::string Tensor::handle() const {
+  if (storage_->generation() == 0) {
+    throw RuntimeError("only published tensors have a handle; publish or put this one first");
+  }
+  if (storage_->kind() == StorageKind::kPrivate)
+    return format_handle(handle_of(*storage_.get(), OpenMode::kCopyOnWrite));
+  return format_handle(handle_of(*storage_.get(), is_writable() ? OpenMode::kReadWrite : OpenMode::kRead));
+}
+
+bool Tensor::is_sealed() const noexcept {
+  return storage_->kind() == StorageKind::kLeased && !storage_->state().is_mutable;
+}
+
+bool Tensor::is_mutable() const noexcept {
+  return storage_->kind() == StorageKind::kLeased && storage_->state().is_mutable;
+}
+
+bool Tensor::is_draft() const noexcept { return storage_->is_draft(); }
+
+void Tensor::publish() {
+  Storage& draft = draft_of(storage_, "publish");
+  Attachment& attachment = *draft.attachment();
+  const std::shared_ptr<const ClientLimits> client = open_client(attachment.name());
+  attachment.publish_draft(draft, draft.draft()->header, client->limit());
+}
+
+void Tensor::discard() {
+  Storage& draft = draft_of(storage_, "discard");
+  draft.attachment()->discard_draft(draft);
+}
+
+std::string Tensor::to_string() const {
+  storage_->check_usable();
+  return tensorbroker::to_string(geometry_, dtype_, readable(*storage_.get(), base_));
+}
+
+void Tensor::check_dtype(DType wanted) const {
+  if (wanted == dtype_) return;
+  throw TypeError("the tensor is " + std::string(tensorbroker::name(dtype_)) + ", not " +
+                  std::string(tensorbroker::name(wanted)));
+}
+
+std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << tensor.to_string(); }
+
+Tensor from_blob(void* data, std::span<const std::int64_t> sizes, DType dtype, std::function<void(void*)> deleter) {
+  Geometry geometry = contiguous_geometry(sizes);
+  return Tensor(foreign(data, sizes, dtype, true, std::move(deleter)), static_cast<std::byte*>(data), dtype,
+                std::move(geometry));
+}
+
+Tensor from_blob(const void* data, std::span<const std::int64_t> sizes, DType dtype) {
+  Geometry geometry = contiguous_geometry(sizes);
+  void* const bytes = const_cast<void*>(data);  // the storage is read-only
+  return Tensor(foreign(bytes, sizes, dtype, false, {}), static_cast<std::byte*>(bytes), dtype, std::move(geometry));
+}
+
+}  // namespace tensorbroker

@@ -1,0 +1,157 @@
+#include "proto/catalog.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "proto/limits.h"
+#include "tensorbroker/error.h"
+
+namespace tensorbroker {
+namespace {
+
+constexpr std::uint32_t kWaitWords = 4096;
+constexpr std::uint32_t kExtents = 65536;
+constexpr std::uint32_t kPins = 4096;
+constexpr std::uint64_t kSpareEntries = 65536;       // beyond max_tensors: spares and retired ones
+constexpr std::uint64_t kHeapBytesPerTensor = 2048;  // address space only
+constexpr std::uint64_t kLeastHeapBytes = 1ULL << 30;
+
+// Hands out page-aligned places in the segment's address space, one table after another.
+class TablePlan {
+ public:
+  std::uint64_t place(std::uint64_t bytes) {
+    const std::uint64_t offset = end_;
+    end_ += round_up_to_page(bytes);
+    return offset;
+  }
+  std::uint64_t end() const { return end_; }
+
+ private:
+  std::uint64_t end_ = kPageSize;
+};
+
+}  // namespace
+
+Catalog Catalog::create(const InstanceName& name, std::uint64_t id, const InstanceId& instance,
+                        const CatalogOptions& options) {
+  const std::uint64_t entries = std::uint64_t{options.max_tensors} + kSpareEntries;
+  const std::uint64_t cells = std::bit_ceil(2 * std::max<std::uint64_t>(options.max_tensors, 1024));
+  const std::uint64_t heap = std::max(kLeastHeapBytes, options.max_tensors * kHeapBytesPerTensor);
+  TablePlan plan;
+  const std::uint64_t root_offset = plan.place(sizeof(CatalogRoot));
+  const std::uint64_t waits_offset = plan.place(kWaitWords * sizeof(Word));
+  const std::uint64_t sessions_offset = plan.place(options.max_sessions * sizeof(SessionRecord));
+  const std::uint64_t pins_offset = plan.place(kPins * sizeof(PinRecord));
+  const std::uint64_t extents_offset = plan.place(kExtents * sizeof(ExtentRecord));
+  const std::uint64_t entries_offset = plan.place(entries * sizeof(Entry));
+  const std::uint64_t index_offsets[2] = {plan.place(cells * sizeof(Word)), plan.place(cells * sizeof(Word))};
+  const std::uint64_t heap_offset = plan.place(heap);
+
+  flatbuffers::FlatBufferBuilder builder;
+  const auto indexes = builder.CreateVector(index_offsets, 2);
+  const auto runtime_dir = builder.CreateString(options.runtime_dir);
+  schema::CatalogTablesBuilder tables(builder);
+  tables.add_root_offset(root_offset);
+  tables.add_waits_offset(waits_offset);
+  tables.add_waits_limit(kWaitWords);
+  tables.add_sessions_offset(sessions_offset);
+  tables.add_sessions_limit(options.max_sessions);
+  tables.add_pins_offset(pins_offset);
+  tables.add_pins_limit(kPins);
+  tables.add_extents_offset(extents_offset);
+  tables.add_extents_limit(kExtents);
+  tables.add_entries_offset(entries_offset);
+  tables.add_entries_limit(static_cast<std::uint32_t>(entries));
+  tables.add_index_offset(indexes);
+  tables.add_index_limit(cells);
+  tables.add_heap_offset(heap_offset);
+  tables.add_heap_limit(heap);
+  tables.add_arena_id(options.arena_id);
+  tables.add_arena_bytes(options.arena_bytes);
+  tables.add_capacity(options.capacity);
+  tables.add_max_tensors(options.max_tensors);
+  tables.add_max_sessions(options.max_sessions);
+  tables.add_session_limit(options.session_limit);
+  tables.add_user_limit(options.user_limit);
+  tables.add_idle_exit_seconds(options.idle_exit_seconds);
+  tables.add_created_us(options.created_us);
+  tables.add_runtime_dir(runtime_dir);
+  const auto finished = tables.Finish();
+  builder.FinishSizePrefixed(schema::CreateSegmentHeader(builder,
+                                                         builder.CreateString(name.segment(SegmentKind::kCatalog, id)),
+                                                         schema::SegmentTables::CatalogTables, finished.Union()));
+
+  Catalog catalog;
+  catalog.segment_ = Segment::create(name, SegmentKind::kCatalog, id, plan.end(), instance,
+                                     {builder.GetBufferPointer(), builder.GetSize()});
+  catalog.bind();
+  return catalog;
+}
+
+Catalog Catalog::open(const InstanceName& name, std::uint64_t id, Access access) {
+  Catalog catalog;
+  catalog.segment_ = Segment::open(name, SegmentKind::kCatalog, id, access);
+  catalog.bind();
+  return catalog;
+}
+
+void Catalog::bind() {
+  tables_ = segment_.header().tables_as_CatalogTables();
+  if (tables_ == nullptr || tables_->index_offset() == nullptr || tables_->index_offset()->size() != 2 ||
+      !std::has_single_bit(tables_->waits_limit())) {
+    throw CorruptSegmentError("the segment " + segment_.name() + " has no table of a catalog's tables");
+  }
+  const schema::CatalogTables& t = *tables_;
+  view_.root = segment_.records<CatalogRoot>(t.root_offset(), 1);
+  view_.entries = segment_.records<Entry>(t.entries_offset(), t.entries_limit());
+  view_.index[0] = segment_.records<Word>(t.index_offset()->Get(0), t.index_limit());
+  view_.index[1] = segment_.records<Word>(t.index_offset()->Get(1), t.index_limit());
+  view_.index_limit = t.index_limit();
+  sessions_ = segment_.records<SessionRecord>(t.sessions_offset(), t.sessions_limit());
+  pins_ = segment_.records<PinRecord>(t.pins_offset(), t.pins_limit());
+  extents_ = segment_.records<ExtentRecord>(t.extents_offset(), t.extents_limit());
+  waits_ = segment_.records<Word>(t.waits_offset(), t.waits_limit());
+  wait_mask_ = t.waits_limit() - 1;
+  heap_ = segment_.records<std::byte>(t.heap_offset(), t.heap_limit());
+}
+
+CatalogOptions Catalog::options() const {
+  const schema::CatalogTables& t = *tables_;
+  return {.arena_id = t.arena_id(),
+          .arena_bytes = t.arena_bytes(),
+          .capacity = t.capacity(),
+          .max_tensors = t.max_tensors(),
+          .max_sessions = t.max_sessions(),
+          .session_limit = t.session_limit(),
+          .user_limit = t.user_limit(),
+          .idle_exit_seconds = t.idle_exit_seconds(),
+          .created_us = t.created_us(),
+          .runtime_dir = t.runtime_dir() != nullptr ? t.runtime_dir()->str() : ""};
+}
+
+std::span<const std::byte> Catalog::heap_bytes(HeapRef ref) const noexcept {
+  const std::uint64_t committed = root().heap_committed.load(std::memory_order_acquire);
+  if (ref.offset > committed || ref.bytes > committed - ref.offset) return {};
+  return {heap_ + ref.offset, ref.bytes};
+}
+
+bool Catalog::entry_has_name(EntryId id, std::uint64_t hash, std::string_view name) const noexcept {
+  const Entry& e = entry(id);
+  if (e.name_hash.load(std::memory_order_relaxed) != hash) return false;
+  HeapRecord record;
+  return read_heap_record(heap_bytes(HeapRef::unpack(e.header.load(std::memory_order_relaxed))), &record) &&
+         record.name == name;
+}
+
+HeapRecord Catalog::record(EntryId id) const {
+  const Entry& e = entry(id);
+  HeapRecord record;
+  if (!read_heap_record(heap_bytes(HeapRef::unpack(e.header.load(std::memory_order_relaxed))), &record) ||
+      record.generation != retired(e.generation.load(std::memory_order_relaxed))) {
+    throw CorruptSegmentError("the header of entry " + std::to_string(id) + " in " + segment_.name() +
+                              " does not verify");
+  }
+  return record;
+}
+
+}  // namespace tensorbroker

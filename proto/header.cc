@@ -1,0 +1,101 @@
+#include "proto/header.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "proto/frame.h"
+#include "proto/geometry.h"
+#include "proto/limits.h"
+#include "proto/name.h"
+#include "tensorbroker/error.h"
+
+namespace tensorbroker {
+namespace {
+
+constexpr std::size_t kMaxMembers = 65536;
+
+[[noreturn]] void refuse(const std::string& what) { throw InvalidArgumentError("the header is refused: " + what); }
+
+void check_spec(const schema::TensorSpec& spec, std::uint64_t block_bytes) {
+  const auto dtype = dtype_from_code(spec.dtype());
+  if (!dtype) refuse("there is no dtype with code " + std::to_string(spec.dtype()));
+  const std::size_t dims = spec.sizes() != nullptr ? spec.sizes()->size() : 0;
+  const std::size_t strides = spec.strides() != nullptr ? spec.strides()->size() : 0;
+  if (dims != strides || dims > kMaxDims) {
+    refuse(std::to_string(dims) + " sizes with " + std::to_string(strides) +
+           " strides; they must be as many, at most " + std::to_string(kMaxDims));
+  }
+  if (spec.offset() > block_bytes || spec.offset() % itemsize(*dtype) != 0) {
+    refuse("the offset " + std::to_string(spec.offset()) + " in a block of " + std::to_string(block_bytes) + " bytes");
+  }
+  Geometry geometry;
+  for (std::size_t d = 0; d < dims; ++d) {
+    geometry.sizes.push_back(spec.sizes()->Get(static_cast<flatbuffers::uoffset_t>(d)));
+    geometry.strides.push_back(spec.strides()->Get(static_cast<flatbuffers::uoffset_t>(d)));
+  }
+  if (std::any_of(geometry.strides.begin(), geometry.strides.end(), [](std::int64_t s) { return s < 0; })) {
+    refuse("negative strides; copy the tensor first");
+  }
+  check_geometry(geometry, itemsize(*dtype), block_bytes - spec.offset());
+}
+
+void check_members(const schema::Header& header) {
+  std::unordered_set<std::string_view> names;
+  names.reserve(header.tensors()->size());
+  for (const schema::TensorSpec* spec : *header.tensors()) {
+    if (spec->name() == nullptr) refuse("a bundle's member has no name");
+    const std::string_view name = spec->name()->string_view();
+    check_name(name);
+    if (!names.insert(name).second) refuse("two members are called '" + std::string(name) + "'");
+  }
+}
+
+}  // namespace
+
+std::vector<std::byte> encode_header(std::span<const TensorSpec> specs, std::string_view metadata) {
+  flatbuffers::FlatBufferBuilder builder(256 + specs.size() * 128);
+  std::vector<flatbuffers::Offset<schema::TensorSpec>> tensors;
+  tensors.reserve(specs.size());
+  for (const TensorSpec& spec : specs) {
+    const flatbuffers::Offset<flatbuffers::String> name =
+        spec.name.empty() ? 0 : builder.CreateString(spec.name.data(), spec.name.size());
+    const auto sizes = builder.CreateVector(spec.sizes);
+    const auto strides = builder.CreateVector(spec.strides);
+    tensors.push_back(
+        schema::CreateTensorSpec(builder, name, static_cast<std::uint8_t>(spec.dtype), sizes, strides, spec.offset));
+  }
+  const auto list = builder.CreateVector(tensors);
+  const flatbuffers::Offset<flatbuffers::String> text =
+      metadata.empty() ? 0 : builder.CreateString(metadata.data(), metadata.size());
+  builder.Finish(schema::CreateHeader(builder, list, text));
+  const auto* begin = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
+  return {begin, begin + builder.GetSize()};
+}
+
+const schema::Header& check_header(std::span<const std::byte> bytes, std::uint64_t block_bytes, bool is_bundle) {
+  if (bytes.size() > kMaxHeaderBytes) {
+    refuse(std::to_string(bytes.size()) + " bytes are more than " + std::to_string(kMaxHeaderBytes) +
+           "; put fewer members in one bundle");
+  }
+  const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
+  flatbuffers::Verifier verifier(data, bytes.size(), kVerifierDepth, kVerifierTables);
+  if (bytes.size() < sizeof(flatbuffers::uoffset_t) * 2 || !verifier.VerifyBuffer<schema::Header>(nullptr)) {
+    refuse("it is not a FlatBuffers Header");
+  }
+  const schema::Header& header = *flatbuffers::GetRoot<schema::Header>(data);
+  const std::size_t count = header.tensors() != nullptr ? header.tensors()->size() : 0;
+  if (is_bundle ? count > kMaxMembers : count != 1) {
+    refuse("a " + std::string(is_bundle ? "bundle" : "tensor") + " of " + std::to_string(count) + " tensors");
+  }
+  if (header.metadata() != nullptr && header.metadata()->size() > kMaxMetadataBytes) {
+    refuse("metadata of " + std::to_string(header.metadata()->size()) + " bytes; at most " +
+           std::to_string(kMaxMetadataBytes) + " fit, put the rest into a tensor");
+  }
+  if (header.tensors() != nullptr) {
+    for (const schema::TensorSpec* spec : *header.tensors()) check_spec(*spec, block_bytes);
+  }
+  if (is_bundle && header.tensors() != nullptr) check_members(header);
+  return header;
+}
+
+}  // namespace tensorbroker

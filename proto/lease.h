@@ -1,0 +1,43 @@
+// Taking and giving up a lease: the client's half of the agreement with reclaim.
+//
+// A lease is stored (seq_cst) before the reader looks again at what led it to the entry; the broker unlinks (seq_cst)
+// before it scans the leases. So either the reader sees the unlinking and withdraws, or the broker sees the lease and
+// keeps the entry. Whoever clears a lease of an entry that is no longer live rings the broker, a withdrawn attempt's
+// too: a sleeping broker learns of the last holder in no other way.
+
+#ifndef TENSORBROKER_PROTO_LEASE_H_
+#define TENSORBROKER_PROTO_LEASE_H_
+
+#include <atomic>
+
+#include "proto/catalog_layout.h"
+#include "proto/session_layout.h"
+
+namespace tensorbroker {
+
+template <class W>
+void store_lease(W& cell, EntryId entry) {
+  cell.store(lease_of(entry), std::memory_order_seq_cst);
+}
+
+// Clears the lease; calls `ring()` where the broker may be waiting for it.
+template <class W, class Ring>
+void release_lease(W& cell, const BasicEntry<W>& entry, Ring&& ring) {
+  cell.store(0, std::memory_order_seq_cst);
+  if (!is_live(entry.generation.load(std::memory_order_seq_cst))) ring();
+}
+
+// Leases the entry of a handle: true if its generation is live and the same before and after the lease. False says
+// nothing about a retired or anonymous entry: the broker pins those.
+template <class W, class Ring>
+bool lease_by_handle(W& cell, const BasicEntry<W>& entry, EntryId id, std::uint64_t generation, Ring&& ring) {
+  if (!is_live(generation) || entry.generation.load(std::memory_order_seq_cst) != generation) return false;
+  store_lease(cell, id);
+  if (entry.generation.load(std::memory_order_seq_cst) == generation) return true;
+  release_lease(cell, entry, ring);
+  return false;
+}
+
+}  // namespace tensorbroker
+
+#endif  // TENSORBROKER_PROTO_LEASE_H_

@@ -1,0 +1,184 @@
+#include "proto/segment.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/interprocess/permissions.hpp>
+#include <boost/interprocess/shared_memory_object.hpp>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#include "proto/frame.h"
+#include "proto/layout.h"
+#include "tensorbroker/error.h"
+
+namespace tensorbroker {
+namespace {
+
+namespace ipc = boost::interprocess;
+
+constexpr std::uint64_t kMagic = 0x314b5242524e5354ULL;  // "TSNRBRK1", little-endian
+constexpr std::uint32_t kByteOrderMark = 0x01020304;
+
+struct Preamble {
+  std::atomic<std::uint64_t> magic;
+  std::uint32_t layout_version;
+  std::uint32_t byte_order;
+  std::uint64_t layout_hash;
+  std::uint32_t page_size;
+  std::uint32_t kind;
+  std::array<char, 40> boot_id;
+  InstanceId instance;
+};
+constexpr std::size_t kHeaderOffset = 128;
+static_assert(sizeof(Preamble) <= kHeaderOffset);
+
+std::array<char, 40> boot_id() {
+  std::array<char, 40> id{};
+  std::ifstream("/proc/sys/kernel/random/boot_id").get(id.data(), id.size());
+  return id;
+}
+
+Preamble* preamble_of(const ipc::mapped_region& region) { return static_cast<Preamble*>(region.get_address()); }
+
+[[noreturn]] void throw_errno(int error, const std::string& what) {
+  if (error == ENOENT) throw NotFoundError(what + ": there is no such segment");
+  if (error == EROFS || error == EACCES || error == EPERM) {
+    throw Error(ErrorCode::kRuntime,
+                what + ": " + std::strerror(error) + "; /dev/shm must be mounted and writable by this user");
+  }
+  throw Error(ErrorCode::kRuntime, what + ": " + std::strerror(error));
+}
+
+std::uint64_t free_bytes(int fd) {
+  struct statvfs fs{};
+  return fstatvfs(fd, &fs) == 0 ? std::uint64_t{fs.f_bavail} * fs.f_frsize : 0;
+}
+
+}  // namespace
+
+Segment Segment::create(const InstanceName& name, SegmentKind kind, std::uint64_t id, std::uint64_t bytes,
+                        const InstanceId& instance, std::span<const std::uint8_t> header) {
+  Segment segment;
+  segment.name_ = name.segment(kind, id);
+  if (kHeaderOffset + header.size() > kPageSize) throw Error(ErrorCode::kRuntime, "the segment header is too long");
+  try {
+    ipc::shared_memory_object object(ipc::create_only, segment.name_.c_str(), ipc::read_write, ipc::permissions(0600));
+    object.truncate(static_cast<ipc::offset_t>(bytes));
+    reserve_pages(object.get_mapping_handle().handle, 0, kPageSize, segment.name_);
+    segment.region_ = ipc::mapped_region(object, ipc::read_write);
+  } catch (const ipc::interprocess_exception& e) {
+    if (e.get_error_code() != ipc::already_exists_error) unlink_segment(segment.name_);
+    throw_errno(e.get_native_error(), "cannot create the shared-memory segment " + segment.name_);
+  } catch (...) {
+    unlink_segment(segment.name_);
+    throw;
+  }
+  Preamble* preamble = preamble_of(segment.region_);
+  preamble->layout_version = kLayoutVersion;
+  preamble->byte_order = kByteOrderMark;
+  preamble->layout_hash = layout_hash();
+  preamble->page_size = kPageSize;
+  preamble->kind = static_cast<std::uint32_t>(kind);
+  preamble->boot_id = boot_id();
+  preamble->instance = instance;
+  std::memcpy(segment.data() + kHeaderOffset, header.data(), header.size());
+  segment.header_ = flatbuffers::GetSizePrefixedRoot<schema::SegmentHeader>(segment.data() + kHeaderOffset);
+  return segment;
+}
+
+void Segment::finish() { preamble_of(region_)->magic.store(kMagic, std::memory_order_seq_cst); }
+
+Segment Segment::open(const InstanceName& name, SegmentKind kind, std::uint64_t id, Access access) {
+  Segment segment;
+  segment.name_ = name.segment(kind, id);
+  const ipc::mode_t mode = access == Access::kReadOnly ? ipc::read_only : ipc::read_write;
+  try {
+    ipc::shared_memory_object object(ipc::open_only, segment.name_.c_str(), mode);
+    ipc::offset_t size = 0;
+    if (!object.get_size(size) || size < static_cast<ipc::offset_t>(kPageSize)) {
+      throw CorruptSegmentError("the segment " + segment.name_ + " is shorter than its first page; it was truncated");
+    }
+    segment.region_ = ipc::mapped_region(object, mode);
+  } catch (const ipc::interprocess_exception& e) {
+    throw_errno(e.get_native_error(), "cannot open the shared-memory segment " + segment.name_);
+  }
+  segment.verify(kind);
+  return segment;
+}
+
+void Segment::verify(SegmentKind kind) {
+  const Preamble* preamble = preamble_of(region_);
+  const auto corrupt = [this](const std::string& check) {
+    throw CorruptSegmentError("the segment " + name_ + " fails the check of its " + check +
+                              "; stop its broker (`tensorbroker stop`) and remove the segment");
+  };
+  if (preamble->magic.load(std::memory_order_seq_cst) != kMagic) corrupt("magic: it was never finished");
+  if (preamble->layout_version != kLayoutVersion || preamble->layout_hash != layout_hash()) {
+    throw VersionMismatchError("the segment " + name_ + " has layout " + std::to_string(preamble->layout_version) +
+                               " (hash " + std::to_string(preamble->layout_hash) + "), this program has layout " +
+                               std::to_string(kLayoutVersion) + " (hash " + std::to_string(layout_hash()) +
+                               "); use one release of tensorbroker for all, or another instance");
+  }
+  if (preamble->byte_order != kByteOrderMark) corrupt("byte order");
+  if (preamble->page_size != kPageSize) corrupt("page size");
+  if (preamble->kind != static_cast<std::uint32_t>(kind)) corrupt("kind");
+  if (preamble->boot_id != boot_id()) corrupt("boot id: it is from before the last boot");
+
+  const auto* header = reinterpret_cast<const std::uint8_t*>(data()) + kHeaderOffset;
+  const std::size_t length = std::size_t{flatbuffers::GetPrefixedSize(header)} + sizeof(flatbuffers::uoffset_t);
+  if (length > kPageSize - kHeaderOffset) corrupt("header size");
+  flatbuffers::Verifier verifier(header, length, kVerifierDepth, 64);
+  if (!verifier.VerifySizePrefixedBuffer<schema::SegmentHeader>(nullptr)) corrupt("header");
+  header_ = flatbuffers::GetSizePrefixedRoot<schema::SegmentHeader>(header);
+}
+
+const InstanceId& Segment::instance() const noexcept { return preamble_of(region_)->instance; }
+
+void Segment::check_range(std::uint64_t offset, std::uint64_t count, std::size_t size, std::size_t alignment) const {
+  if (offset % alignment != 0 || offset > this->size() || count > (this->size() - offset) / size) {
+    throw CorruptSegmentError("the segment " + name_ + " says that a table lies at " + std::to_string(offset) +
+                              ", beyond its " + std::to_string(this->size()) + " bytes");
+  }
+}
+
+void Segment::release() noexcept {
+  // mapped_region has no release: leave the mapping to a region that is never destroyed.
+  new ipc::mapped_region(std::move(region_));
+}
+
+int open_segment_file(const std::string& segment_name, Access access) {
+  const std::string path = std::string(kShmDirectory) + "/" + segment_name;
+  const int flags = (access == Access::kReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW;
+  const int fd = ::open(path.c_str(), flags);
+  if (fd < 0) throw_errno(errno, "cannot open the shared-memory segment " + segment_name);
+  return fd;
+}
+
+void reserve_pages(int fd, std::uint64_t offset, std::uint64_t bytes, const std::string& segment_name) {
+  int error = 0;
+  do {
+    error = posix_fallocate(fd, static_cast<off_t>(offset), static_cast<off_t>(bytes));
+  } while (error == EINTR);
+  if (error == 0) return;
+  if (error == ENOSPC || error == ENOMEM) {
+    throw OutOfMemoryError("/dev/shm is full: asked for " + std::to_string(bytes) + " bytes of " + segment_name +
+                           ", the file system has " + std::to_string(free_bytes(fd)) +
+                           " left; free some of it, or enlarge it (`mount -o remount,size=...`; in a container "
+                           "--shm-size)");
+  }
+  throw_errno(error, "cannot reserve pages of " + segment_name);
+}
+
+bool unlink_segment(const std::string& segment_name) noexcept {
+  return ipc::shared_memory_object::remove(segment_name.c_str());
+}
+
+}  // namespace tensorbroker

@@ -1,0 +1,80 @@
+// One POSIX shared-memory segment: created, opened and checked by its first page.
+//
+// The first page holds a fixed preamble (magic, layout version and hash, page size, boot id, instance id, kind) and a
+// size-prefixed FlatBuffers SegmentHeader. The magic is stored last: a segment without it was never finished, and a
+// successor deletes it. A Segment owns its mapping and no descriptor; move only. Not thread safe, the memory apart.
+
+#ifndef TENSORBROKER_PROTO_SEGMENT_H_
+#define TENSORBROKER_PROTO_SEGMENT_H_
+
+#include <array>
+#include <boost/interprocess/mapped_region.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "proto/schema/segment_generated.h"
+#include "proto/segment_name.h"
+
+namespace tensorbroker {
+
+enum class Access { kReadOnly, kReadWrite };
+
+// Tells apart instances of one name that lived one after another; 128 random bits.
+using InstanceId = std::array<std::uint8_t, 16>;
+
+class Segment {
+ public:
+  Segment() = default;
+
+  // Creates the segment O_EXCL with mode 0600 and `bytes` of sparse address space, maps it writable, reserves the first
+  // page and writes preamble and header to it. `header` is a finished SegmentHeader. The magic is not stored yet:
+  // finish() does, once all else is in place. Throws OutOfMemoryError where the file system is full, else Error.
+  static Segment create(const InstanceName& name, SegmentKind kind, std::uint64_t id, std::uint64_t bytes,
+                        const InstanceId& instance, std::span<const std::uint8_t> header);
+  void finish();
+
+  // Maps a segment that somebody else made. Throws NotFoundError where there is none, VersionMismatchError where its
+  // layout differs, CorruptSegmentError (naming segment and check) where the first page does not verify or the segment
+  // was never finished.
+  static Segment open(const InstanceName& name, SegmentKind kind, std::uint64_t id, Access access);
+
+  std::byte* data() const noexcept { return static_cast<std::byte*>(region_.get_address()); }
+  std::uint64_t size() const noexcept { return region_.get_size(); }
+  const std::string& name() const noexcept { return name_; }
+  const InstanceId& instance() const noexcept;
+  const schema::SegmentHeader& header() const noexcept { return *header_; }
+
+  // A pointer to `count` records at `offset`. Throws CorruptSegmentError where they do not lie within the segment.
+  template <class Record>
+  Record* records(std::uint64_t offset, std::uint64_t count) const {
+    check_range(offset, count, sizeof(Record), alignof(Record));
+    return reinterpret_cast<Record*>(data() + offset);
+  }
+
+  // Gives up ownership of the mapping: the caller unmaps data()..size() itself (or lets it live for ever).
+  void release() noexcept;
+
+ private:
+  void check_range(std::uint64_t offset, std::uint64_t count, std::size_t size, std::size_t alignment) const;
+  void verify(SegmentKind kind);
+
+  std::string name_;
+  boost::interprocess::mapped_region region_;
+  const schema::SegmentHeader* header_ = nullptr;
+};
+
+// Opens a segment's file by name for reading and writing or reading, O_CLOEXEC | O_NOFOLLOW; the caller closes it.
+// Throws NotFoundError, or Error with errno's text.
+int open_segment_file(const std::string& segment_name, Access access);
+
+// Reserves pages (posix_fallocate). Throws OutOfMemoryError with what was asked and what the file system has left.
+void reserve_pages(int fd, std::uint64_t offset, std::uint64_t bytes, const std::string& segment_name);
+
+// Removes a segment's name; those who map it keep it. False where there was none.
+bool unlink_segment(const std::string& segment_name) noexcept;
+
+}  // namespace tensorbroker
+
+#endif  // TENSORBROKER_PROTO_SEGMENT_H_

@@ -1,0 +1,97 @@
+#include <tensorbroker/error.h>
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "client/client_impl.h"
+#include "python/src/arguments.h"
+#include "python/src/client_class.h"
+#include "python/src/gil.h"
+#include "python/src/info_class.h"
+#include "python/src/py_tensor.h"
+
+namespace tensorbroker::python {
+namespace {
+
+// The timeout of most calls is left out, and 0.
+bool is_zero(py::handle timeout) { return PyFloat_CheckExact(timeout.ptr()) && PyFloat_AS_DOUBLE(timeout.ptr()) == 0; }
+
+py::object get(const Client& self, py::handle name, py::handle timeout) {
+  const std::string_view text = to_name(name);
+  const auto seconds = is_zero(timeout) ? std::chrono::duration<double>(0) : to_timeout(timeout);
+  std::optional<Object> found;
+  {
+    const NoGil no_gil;
+    found = self.find_object(text);
+    if (!found && (!seconds || seconds->count() > 0)) found = self.wait_object(text, 0, seconds, interrupt_check());
+    if (!found) self.impl()->throw_not_found(text);
+  }
+  return wrap(*std::move(found));
+}
+
+py::object wait(const Client& self, py::handle name, py::handle newer_than, py::handle timeout) {
+  const std::string_view text = to_name(name);
+  const std::int64_t version = to_int(newer_than, "newer_than");
+  if (version < 0) throw InvalidArgumentError("newer_than must be a version or 0, not " + std::to_string(version));
+  const auto seconds = to_timeout(timeout);
+  std::optional<Object> found;
+  {
+    const NoGil no_gil;
+    found = self.wait_object(text, static_cast<std::uint64_t>(version), seconds, interrupt_check());
+    if (!found) {
+      throw TimeoutError("no version of '" + std::string(text) + "' newer than " + std::to_string(version) +
+                         " came in time");
+    }
+  }
+  return wrap(*std::move(found));
+}
+
+py::object open(const Client& self, py::handle name_or_handle, py::handle mode) {
+  const std::string_view text = to_name(name_or_handle);
+  const OpenMode open_mode = to_mode(mode);
+  std::optional<Object> opened;
+  {
+    const NoGil no_gil;
+    opened = self.open_object(text, open_mode);
+  }
+  return wrap(*std::move(opened));
+}
+
+bool exists(const Client& self, py::handle name) {
+  const std::string_view text = to_name(name);
+  const NoGil no_gil;
+  return self.exists(text);
+}
+
+std::vector<Info> list_infos(const Client& self, std::string_view prefix) {
+  const NoGil no_gil;
+  return self.list(prefix);
+}
+
+py::list list(const Client& self, py::handle prefix) {
+  py::list result;
+  for (Info& info : list_infos(self, to_name(prefix))) result.append(wrap(std::move(info), self));
+  return result;
+}
+
+py::object iterate(const Client& self) {
+  py::list names;
+  for (const Info& info : list_infos(self, {})) names.append(info.name);
+  return py::iter(names);
+}
+
+}  // namespace
+
+void define_reading(ClientClass& client) {
+  client.def("get", &get, py::arg("name"), py::kw_only(), py::arg("timeout") = 0.0)
+      .def("wait", &wait, py::arg("name"), py::arg("newer_than") = 0, py::arg("timeout") = py::none())
+      .def("open", &open, py::arg("name_or_handle"), py::arg("mode") = "r")
+      .def("exists", &exists, py::arg("name"))
+      .def("list", &list, py::arg("prefix") = "")
+      .def("__contains__", &exists)
+      .def("__len__", [](const Client& self) { return list_infos(self, {}).size(); })
+      .def("__iter__", &iterate);
+}
+
+}  // namespace tensorbroker::python

@@ -1,0 +1,131 @@
+#include <tensorbroker/error.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "python/src/arguments.h"
+#include "python/src/client_class.h"
+#include "python/src/dtypes.h"
+#include "python/src/errors.h"
+#include "python/src/gil.h"
+#include "python/src/py_tensor.h"
+#include "python/src/source.h"
+
+namespace tensorbroker::python {
+namespace {
+
+bool is_mapping(py::handle data) {
+  if (PyDict_Check(data.ptr()) || as_bundle(data) != nullptr) return true;
+  static PyObject* const mapping = py::object(py::module_::import("collections.abc").attr("Mapping")).release().ptr();
+  const int is = PyObject_IsInstance(data.ptr(), mapping);
+  if (is < 0) throw py::error_already_set();
+  return is == 1;
+}
+
+// Converts each of a mapping's values, those that are the same tensor before it once, so that they stay tied.
+class MemberReader {
+ public:
+  explicit MemberReader(py::handle dtype) : dtype_(dtype) {}
+
+  Bundle::Member read(py::handle key, py::handle value) {
+    if (!PyUnicode_Check(key.ptr())) throw TypeError("the names of a bundle's members are str, not " + type_name(key));
+    std::string name(to_name(key));
+    if (is_mapping(value)) {
+      throw TypeError("the member '" + name + "' is a mapping: bundles are flat; join the names, as in '" + name +
+                      "/weight', or put it under a name of its own");
+    }
+    try {
+      return {std::move(name), read_value(value)};
+    } catch (const TypeError& error) {
+      throw TypeError("the member '" + py::cast<std::string>(key) + "': " + error.what() +
+                      "; leave out what is no tensor, or keep it in the metadata");
+    }
+  }
+
+ private:
+  Tensor read_value(py::handle value) {
+    if (dtype_.is_none() || !is_array_like(value)) return read_data(value, dtype_);
+    const Tensor source = source_tensor(value);
+    const DType wanted = to_dtype(dtype_);
+    if (source.dtype() == wanted || source.numel() == 0) return read_data(value, dtype_);
+    const auto known = std::find_if(converted_.begin(), converted_.end(), [&](const auto& pair) {
+      const Tensor& before = pair.first;
+      return before.const_data() == source.const_data() && before.dtype() == source.dtype() &&
+             before.geometry().sizes == source.geometry().sizes &&
+             before.geometry().strides == source.geometry().strides;
+    });
+    if (known != converted_.end()) return known->second;
+    converted_.emplace_back(source, read_data(value, dtype_));
+    return converted_.back().second;
+  }
+
+  py::handle dtype_;
+  std::vector<std::pair<Tensor, Tensor>> converted_;
+};
+
+std::vector<Bundle::Member> read_members(py::handle data, py::handle dtype) {
+  if (const PyBundle* bundle = as_bundle(data); bundle != nullptr && dtype.is_none()) return live(*bundle).members();
+  MemberReader reader(dtype);
+  std::vector<Bundle::Member> members;
+  for (const py::handle item : py::iter(data.attr("items")())) {
+    const auto pair = py::reinterpret_borrow<py::tuple>(item);
+    members.push_back(reader.read(pair[0], pair[1]));
+  }
+  return members;
+}
+
+py::object put(Client& self, py::handle name, py::handle data, py::handle dtype, bool overwrite, py::handle metadata) {
+  const std::string_view text = to_name(name);
+  const PutOptions options{overwrite, to_metadata(metadata)};
+  if (is_mapping(data)) {
+    const std::vector<Bundle::Member> members = read_members(data, dtype);
+    Bundle bundle;
+    {
+      const NoGil no_gil;
+      bundle = self.put_bundle(text, members, options);
+    }
+    return wrap(std::move(bundle));
+  }
+  const Tensor source = read_data(data, dtype);
+  Tensor tensor;
+  {
+    const NoGil no_gil;
+    tensor = self.put(text, source, options);
+  }
+  return wrap(std::move(tensor));
+}
+
+py::object create(Client& self, py::handle name, py::handle shape, py::handle dtype, bool overwrite,
+                  py::handle metadata) {
+  const std::string_view text = to_name(name);
+  const Dims sizes = to_sizes(shape, "create");
+  const DType type = to_dtype(dtype, kFloat32);
+  const PutOptions options{overwrite, to_metadata(metadata)};
+  Tensor draft;
+  {
+    const NoGil no_gil;
+    draft = self.create(text, sizes, type, options);
+  }
+  return wrap_draft(std::move(draft));
+}
+
+void remove(Client& self, py::handle name) {
+  const std::string_view text = to_name(name);
+  const NoGil no_gil;
+  self.remove(text);
+}
+
+}  // namespace
+
+void define_writing(ClientClass& client) {
+  client
+      .def("put", &put, py::arg("name"), py::arg("data"), py::kw_only(), py::arg("dtype") = py::none(),
+           py::arg("overwrite") = true, py::arg("metadata") = py::none())
+      .def("create", &create, py::arg("name"), py::arg("shape"), py::arg("dtype") = py::none(), py::kw_only(),
+           py::arg("overwrite") = true, py::arg("metadata") = py::none())
+      .def("delete", &remove, py::arg("name"));
+}
+
+}  // namespace tensorbroker::python

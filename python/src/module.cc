@@ -1,0 +1,50 @@
+// The extension tensorbroker._core: everything in it that is public is a name of the package tensorbroker.
+
+#include <pybind11/pybind11.h>
+
+#define TENSORBROKER_IMPORTS_NUMPY
+#include "python/src/array.h"
+#include "python/src/bundle_class.h"
+#include "python/src/client_class.h"
+#include "python/src/dlpack.h"
+#include "python/src/dtypes.h"
+#include "python/src/errors.h"
+#include "python/src/info_class.h"
+#include "python/src/numpy_api.h"
+#include "python/src/places.h"
+#include "python/src/py_tensor.h"
+#include "python/src/tensor_class.h"
+
+namespace tensorbroker::python {
+
+// unpickling: tensor_record.cc
+py::object view_of(py::handle object, py::handle dtype, std::uint64_t offset, py::handle sizes, py::handle strides);
+
+namespace {
+
+void import_numpy() {
+  if (PyArray_ImportNumPyAPI() < 0) throw py::error_already_set();
+}
+
+void define_module(py::module_& module) {
+  import_numpy();
+  define_errors(module);
+  define_dtypes(module);
+  define_tensor(module);
+  define_bundle(module);
+  define_info(module);
+  define_client(module);
+  define_places(module);
+  module.def(
+      "from_numpy", [](py::handle array) { return wrap(share_array(array)); }, py::arg("ndarray"),
+      "A tensor over the array's memory, wherever that is.");
+  module.def(
+      "from_dlpack", [](py::handle object) { return wrap(import_dlpack(object)); }, py::arg("ext_tensor"),
+      "A tensor over the memory of any object with __dlpack__.");
+  module.def("_view_of", &view_of);
+}
+
+}  // namespace
+}  // namespace tensorbroker::python
+
+PYBIND11_MODULE(_core, module) { tensorbroker::python::define_module(module); }

@@ -1,0 +1,108 @@
+#include "python/src/source.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "python/src/array.h"
+#include "python/src/dlpack.h"
+#include "python/src/dtypes.h"
+#include "python/src/errors.h"
+#include "python/src/gil.h"
+#include "python/src/literal.h"
+#include "python/src/memory.h"
+#include "python/src/numpy_api.h"
+#include "python/src/py_tensor.h"
+
+namespace tensorbroker::python {
+namespace {
+
+namespace py = pybind11;
+
+// torch.Tensor where torch is loaded, else null.
+py::handle torch_tensor_type() {
+  static PyObject* type = nullptr;
+  if (type == nullptr) {
+    const py::handle torch = PyDict_GetItemString(PyImport_GetModuleDict(), "torch");
+    // While torch is being imported it has no Tensor yet.
+    if (!torch || !py::hasattr(torch, "Tensor")) return {};
+    type = py::object(torch.attr("Tensor")).release().ptr();
+  }
+  return type;
+}
+
+// A torch tensor's own memory: detached, on the CPU, with conjugation and negation done.
+Tensor from_torch(py::handle object) {
+  py::object tensor = object.attr("detach")();
+  if (py::cast<std::string>(py::str(tensor.attr("layout"))) != "torch.strided") {
+    throw TypeError("cannot make a tensor of a torch tensor of layout " +
+                    py::cast<std::string>(py::str(tensor.attr("layout"))) + ": call .to_dense() first");
+  }
+  const std::string device = py::cast<std::string>(tensor.attr("device").attr("type"));
+  if (device == "meta") throw TypeError("a torch tensor on the meta device has no elements to put");
+  if (device != "cpu") tensor = tensor.attr("cpu")();
+  const DType dtype = to_dtype(tensor.attr("dtype"));
+  tensor = tensor.attr("resolve_conj")().attr("resolve_neg")();
+  Geometry geometry;
+  for (const py::handle size : tensor.attr("shape")) geometry.sizes.push_back(py::cast<std::int64_t>(size));
+  for (const py::handle stride : tensor.attr("stride")()) geometry.strides.push_back(py::cast<std::int64_t>(stride));
+  auto* data = reinterpret_cast<void*>(py::cast<std::uintptr_t>(tensor.attr("data_ptr")()));
+  return alias(data, dtype, std::move(geometry), true, std::move(tensor));
+}
+
+std::optional<Tensor> from_dlpack(py::handle object) {
+  try {
+    return import_dlpack(object);
+  } catch (py::error_already_set& error) {
+    // The object may still have another way: an unsupported dtype, a read-only array of an older NumPy.
+    if (!error.matches(PyExc_Exception)) throw;
+  } catch (const TypeError&) {
+  }
+  return std::nullopt;
+}
+
+// By the buffer protocol, __array_interface__ or __array__.
+Tensor by_numpy(py::handle object) {
+  py::object source = py::reinterpret_borrow<py::object>(object);
+  // NumPy would read bytes as one string.
+  if (PyBytes_Check(object.ptr())) source = py::reinterpret_steal<py::object>(PyMemoryView_FromObject(object.ptr()));
+  if (!source) throw py::error_already_set();
+  return from_array(py::module_::import("numpy").attr("asarray")(source));
+}
+
+}  // namespace
+
+bool is_torch_tensor(py::handle object) {
+  const py::handle type = torch_tensor_type();
+  return type && PyObject_IsInstance(object.ptr(), type.ptr()) == 1;
+}
+
+bool is_array_like(py::handle object) {
+  if (as_tensor(object) != nullptr || PyArray_Check(object.ptr()) || is_torch_tensor(object)) return true;
+  PyObject* p = object.ptr();
+  if (PyList_Check(p) || PyTuple_Check(p) || PyUnicode_Check(p) || PyType_Check(p)) return false;
+  return PyObject_CheckBuffer(p) != 0 || py::hasattr(object, "__dlpack__") ||
+         py::hasattr(object, "__array_interface__") || py::hasattr(object, "__array__");
+}
+
+Tensor source_tensor(py::handle object) {
+  if (const PyTensor* tensor = as_tensor(object)) return live(*tensor);
+  if (PyArray_Check(object.ptr())) return from_array(object);
+  if (is_torch_tensor(object)) return from_torch(object);
+  if (py::hasattr(object, "__dlpack__")) {
+    if (auto tensor = from_dlpack(object)) return *std::move(tensor);
+  }
+  return by_numpy(object);
+}
+
+Tensor read_data(py::handle data, py::handle dtype) {
+  std::optional<DType> wanted;
+  if (!dtype.is_none()) wanted = to_dtype(dtype);
+  if (!is_array_like(data) || PyArray_CheckScalar(data.ptr())) return from_literal(data, wanted);
+  Tensor tensor = source_tensor(data);
+  if (!wanted || *wanted == tensor.dtype()) return tensor;
+  const NoGil no_gil;
+  return convert_copy(tensor, *wanted);
+}
+
+}  // namespace tensorbroker::python

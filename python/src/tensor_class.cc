@@ -1,0 +1,16 @@
+#include "python/src/tensor_class.h"
+
+#include "python/src/buffer.h"
+
+namespace tensorbroker::python {
+
+void define_tensor(py::module_& module) {
+  TensorClass tensor(module, "Tensor", py::custom_type_setup(&set_buffer_protocol),
+                     "A torch-style tensor over memory that other processes may share.");
+  define_geometry(tensor);
+  define_elements(tensor);
+  define_interop(tensor);
+  define_record(tensor);
+}
+
+}  // namespace tensorbroker::python

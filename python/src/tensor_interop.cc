@@ -1,0 +1,72 @@
+#include <tensorbroker/error.h>
+
+#include "python/src/array.h"
+#include "python/src/dlpack.h"
+#include "python/src/dlpack_abi.h"
+#include "python/src/errors.h"
+#include "python/src/tensor_class.h"
+
+namespace tensorbroker::python {
+namespace {
+
+py::object to_numpy_array(const PyTensor& self, py::handle dtype, py::handle copy) {
+  py::object array = to_array(live(self));
+  const bool must_copy = !copy.is_none() && py::cast<bool>(copy);
+  if (!dtype.is_none()) {
+    const py::object wanted = py::module_::import("numpy").attr("dtype")(dtype);
+    if (!wanted.equal(array.attr("dtype"))) {
+      if (!copy.is_none() && !must_copy) {
+        throw InvalidArgumentError("converting this tensor's elements makes a copy, which copy=False forbids");
+      }
+      return array.attr("astype")(wanted);
+    }
+  }
+  return must_copy ? array.attr("copy")() : array;
+}
+
+// What gives a bare address away keeps the storage, whatever release() does.
+std::uintptr_t data_ptr(PyTensor& self) {
+  const Tensor& tensor = live(self);
+  if (tensor.numel() == 0) return 0;
+  self.pinned = tensor.storage();
+  return reinterpret_cast<std::uintptr_t>(tensor.const_data());
+}
+
+py::dict interface(PyTensor& self) {
+  py::dict result = array_interface(live(self));
+  self.pinned = live(self).storage();
+  return result;
+}
+
+py::object device(const PyTensor& self) {
+  live(self);
+  static PyObject* const cpu =
+      py::object(py::module_::import("tensorbroker._device").attr("device")("cpu")).release().ptr();
+  return py::reinterpret_borrow<py::object>(cpu);
+}
+
+}  // namespace
+
+void define_interop(TensorClass& tensor) {
+  tensor
+      .def(
+          "numpy", [](const PyTensor& self) { return to_array(live(self)); },
+          "An ndarray over the tensor's own memory, read-only where the tensor is.")
+      .def(
+          "torch", [](const PyTensor& self) { return to_torch(Tensor(live(self))); },
+          "A torch.Tensor: over the same memory where the tensor is writable, over private pages where it is sealed.")
+      .def("data_ptr", &data_ptr)
+      .def_property_readonly("device", &device)
+      .def("__array__", &to_numpy_array, py::arg("dtype") = py::none(), py::arg("copy") = py::none())
+      .def_property_readonly("__array_interface__", &interface)
+      .def(
+          "__dlpack__",
+          [](const PyTensor& self, py::handle, py::handle max_version, py::handle dl_device, py::handle copy) {
+            return export_dlpack(Tensor(live(self)), max_version, dl_device, copy);
+          },
+          py::kw_only(), py::arg("stream") = py::none(), py::arg("max_version") = py::none(),
+          py::arg("dl_device") = py::none(), py::arg("copy") = py::none())
+      .def("__dlpack_device__", [](const PyTensor&) { return py::make_tuple(dlpack::kCpu, 0); });
+}
+
+}  // namespace tensorbroker::python

@@ -1,0 +1,160 @@
+"""The same tensor in the same memory, for many processes.
+
+    import tensorbroker as tb
+
+    tb.put("weights", array)                # copies once, and publishes
+    tb.get("weights").numpy()               # in any process: the same pages, without a copy
+
+A put tensor is sealed: it never changes. `zeros`, `tensor` and the other factories make mutable ones, which every
+process that opens them "r+" writes in place. All functions may be called from any thread.
+"""
+
+import builtins
+from collections.abc import Mapping
+
+from tensorbroker import _core, _launch
+from tensorbroker._core import (
+    BrokerUnavailableError,
+    Bundle,
+    Client,
+    ClosedError,
+    CorruptSegmentError,
+    Error,
+    ExistsError,
+    Info,
+    NotFoundError,
+    OutOfMemoryError,
+    QuotaError,
+    ReadOnlyError,
+    Tensor,
+    VersionMismatchError,
+    Watch,
+    bfloat16,
+    bool,
+    complex64,
+    complex128,
+    connect,
+    dtype,
+    float8_e4m3fn,
+    float8_e4m3fnuz,
+    float8_e5m2,
+    float8_e5m2fnuz,
+    float8_e8m0fnu,
+    float16,
+    float32,
+    float64,
+    from_dlpack,
+    from_numpy,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+from tensorbroker._default import (
+    create,
+    delete,
+    empty,
+    exists,
+    full,
+    get,
+    list,
+    ones,
+    open,
+    put,
+    reserve,
+    stats,
+    tensor,
+    wait,
+    watch,
+    zeros,
+)
+from tensorbroker._device import device
+from tensorbroker._size import Size
+
+TimeoutError = builtins.TimeoutError  # what wait() and watch() raise
+
+half = float16
+float = float32
+double = float64
+short = int16
+int = int32
+long = int64
+cfloat = complex64
+cdouble = complex128
+
+__all__ = [
+    "BrokerUnavailableError",
+    "Bundle",
+    "Client",
+    "ClosedError",
+    "CorruptSegmentError",
+    "Error",
+    "ExistsError",
+    "Info",
+    "NotFoundError",
+    "OutOfMemoryError",
+    "QuotaError",
+    "ReadOnlyError",
+    "Size",
+    "Tensor",
+    "TimeoutError",
+    "VersionMismatchError",
+    "Watch",
+    "bfloat16",
+    "bool",
+    "cdouble",
+    "cfloat",
+    "complex64",
+    "complex128",
+    "connect",
+    "create",
+    "delete",
+    "device",
+    "double",
+    "dtype",
+    "empty",
+    "exists",
+    "float",
+    "float8_e4m3fn",
+    "float8_e4m3fnuz",
+    "float8_e5m2",
+    "float8_e5m2fnuz",
+    "float8_e8m0fnu",
+    "float16",
+    "float32",
+    "float64",
+    "from_dlpack",
+    "from_numpy",
+    "full",
+    "get",
+    "half",
+    "int",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "list",
+    "long",
+    "ones",
+    "open",
+    "put",
+    "reserve",
+    "short",
+    "stats",
+    "tensor",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "wait",
+    "watch",
+    "zeros",
+]
+
+Mapping.register(Bundle)
+if _launch.daemon_path().exists():
+    _core._set_daemon_path(str(_launch.daemon_path()))

@@ -1,0 +1,159 @@
+"""The functions of the module: those of Client, on one client for each process, connected at first use.
+
+A forked child goes on with its parent's client, which has a session of its own there.
+"""
+
+import builtins
+import os
+import threading
+from typing import Any
+
+from tensorbroker import _core
+from tensorbroker._core import Client, Info, Tensor, Watch
+
+
+class _Clients:
+    """The clients of this process: one for the functions of the module, others for handles of other instances."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.default: Client | None = None
+        self.others: dict[str, Client] = {}
+
+    def renew_lock(self) -> None:
+        """Give a forked child a lock that no thread of its parent holds."""
+        self.lock = threading.Lock()
+
+    def connect_default(self) -> Client:
+        """Return the default client; connect it where nobody did."""
+        with self.lock:
+            if self.default is None:
+                self.default = _core.connect()
+            return self.default
+
+    def of_instance(self, instance: str) -> Client:
+        """Return a client of the instance that a handle names."""
+        if self.default is not None and self.default.instance == instance:
+            return self.default
+        with self.lock:
+            client = self.others.get(instance)
+            if client is None:
+                client = self.others[instance] = _core.connect(instance, autostart=False)
+            return client
+
+
+_clients = _Clients()
+os.register_at_fork(after_in_child=_clients.renew_lock)
+
+
+def default_client() -> Client:
+    """Return this process's client; connect it where it is the first use."""
+    client = _clients.default
+    return _clients.connect_default() if client is None else client
+
+
+def open_handle(handle: str) -> Any:
+    """Open what a handle names, in the mode that it names: how tensors and bundles are unpickled."""
+    instance, _, rest = handle.removeprefix("tb://").partition("/")
+    return _clients.of_instance(instance).open(handle, rest.rpartition(".")[2])
+
+
+def open_view(handle: str, dtype: Any, offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]) -> Tensor:
+    """Open a view of what a handle names."""
+    return _core._view_of(open_handle(handle), dtype, offset, sizes, strides)
+
+
+def put(
+    name: str, data: Any, *, dtype: Any = None, overwrite: bool = True, metadata: dict[str, Any] | None = None
+) -> Any:
+    """Copy once, and publish atomically. A mapping of names to tensors makes a Bundle, anything else a Tensor."""
+    return default_client().put(name, data, dtype=dtype, overwrite=overwrite, metadata=metadata)
+
+
+def get(name: str, *, timeout: float | None = 0.0) -> Any:
+    """Return what the name denotes, without a copy; NotFoundError after `timeout` seconds (None: wait for ever)."""
+    return default_client().get(name, timeout=timeout)
+
+
+def open(name_or_handle: str, mode: str = "r") -> Any:
+    """Return what a name or handle denotes, opened "r", "r+" (mutable tensors) or "c" (private copy-on-write)."""
+    return default_client().open(name_or_handle, mode)
+
+
+def delete(name: str) -> None:
+    """Remove the name; those who hold what it denoted keep it. NotFoundError where there is none."""
+    default_client().delete(name)
+
+
+def exists(name: str) -> bool:
+    """Return whether the name denotes something now."""
+    return default_client().exists(name)
+
+
+def list(prefix: str = "") -> builtins.list[Info]:
+    """Return what is published under the prefix, sorted by name."""
+    return default_client().list(prefix)
+
+
+def stats() -> dict[str, Any]:
+    """Return what the broker knows of itself."""
+    return default_client().stats()
+
+
+def reserve(nbytes: int | str) -> None:
+    """Have memory granted ahead, so that later puts find warm pages."""
+    default_client().reserve(nbytes)
+
+
+def create(
+    name: str,
+    shape: Any,
+    dtype: Any = None,
+    *,
+    overwrite: bool = True,
+    metadata: dict[str, Any] | None = None,
+) -> Tensor:
+    """Return a draft (float32 by default) to be written in place, and published by publish() or the end of a `with`."""
+    return default_client().create(name, shape, dtype, overwrite=overwrite, metadata=metadata)
+
+
+def wait(name: str, newer_than: int = 0, timeout: float | None = None) -> Any:
+    """Return the newest version, once there is one newer than that; TimeoutError after `timeout` seconds."""
+    return default_client().wait(name, newer_than, timeout)
+
+
+def watch(name: str, *, start: str = "current", timeout: float | None = None) -> Watch:
+    """Iterate over versions as they appear: the newest each time, the current one first unless start="next"."""
+    return default_client().watch(name, start=start, timeout=timeout)
+
+
+def tensor(data: Any, *, dtype: Any = None, name: str | None = None, metadata: dict[str, Any] | None = None) -> Tensor:
+    """Return a mutable tensor with the data, as torch.tensor does, visible to other processes if it has a name."""
+    return default_client().tensor(data, dtype=dtype, name=name, metadata=metadata)
+
+
+def empty(*size: Any, dtype: Any = None, name: str | None = None, metadata: dict[str, Any] | None = None) -> Tensor:
+    """Return a mutable tensor of unknown contents."""
+    return default_client().empty(*size, dtype=dtype, name=name, metadata=metadata)
+
+
+def zeros(*size: Any, dtype: Any = None, name: str | None = None, metadata: dict[str, Any] | None = None) -> Tensor:
+    """Return a mutable tensor of zeros."""
+    return default_client().zeros(*size, dtype=dtype, name=name, metadata=metadata)
+
+
+def ones(*size: Any, dtype: Any = None, name: str | None = None, metadata: dict[str, Any] | None = None) -> Tensor:
+    """Return a mutable tensor of ones."""
+    return default_client().ones(*size, dtype=dtype, name=name, metadata=metadata)
+
+
+def full(
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Tensor:
+    """Return a mutable tensor filled with a number, whose dtype it has unless another is given."""
+    return default_client().full(size, fill_value, dtype=dtype, name=name, metadata=metadata)

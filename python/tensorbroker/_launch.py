@@ -1,0 +1,19 @@
+"""The console script ``tensorbrokerd``: replaces itself with the daemon that this package carries."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def daemon_path() -> Path:
+    """Return the path of the daemon inside the installed package."""
+    return Path(__file__).resolve().parent / "bin" / "tensorbrokerd"
+
+
+def main() -> None:
+    """Become the daemon: same process id, arguments, environment and descriptors."""
+    daemon = daemon_path()
+    try:
+        os.execv(daemon, ["tensorbrokerd", *sys.argv[1:]])
+    except OSError as error:
+        sys.exit(f"tensorbrokerd: cannot start {daemon}: {error.strerror}. Reinstall the package tensorbroker.")

@@ -1,0 +1,144 @@
+// What memory is taken, kept warm and given back.
+
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <functional>
+
+#include "tests/client/with_broker.h"
+
+namespace tensorbroker {
+namespace {
+
+using Memory = WithBroker;
+
+TEST_F(Memory, AModelReplacedAThousandTimesTakesNoMoreThanThreeVersions) {
+  constexpr std::int64_t kElements = 1 << 20;  // 4 MiB
+  Tensor version = client_.put("model", counting({kElements}));
+  std::uint64_t most = 0;
+  for (int i = 0; i < 1000; ++i) {
+    Tensor next = client_.put("model", version);
+    version = std::move(next);
+    if (i % 100 == 0) most = std::max(most, client_.stats().used);
+  }
+  EXPECT_LE(most, 3u * 4 * kElements + (1 << 20));
+  EXPECT_LE(client_.stats().counters.at("grants"), 4u);
+}
+
+TEST_F(Memory, ATensorOfNinetyPercentOfTheCapacityFits) {
+  const auto bytes = static_cast<std::int64_t>(client_.stats().capacity / 10 * 9);
+  client_.create("big", {bytes}, kUInt8).publish();
+  EXPECT_EQ(client_.get("big").numel(), bytes);
+}
+
+TEST_F(Memory, WhatDoesNotFitIsAnErrorWithTheFigures) {
+  client_.put("kept", counting({1 << 20}));
+  const std::uint64_t capacity = client_.stats().capacity;
+  const std::string message =
+      refusal<OutOfMemoryError>([&] { client_.create("x", {static_cast<std::int64_t>(capacity) + 1}, kUInt8); });
+  for (const std::string& figure : {std::to_string(capacity), std::string("used"), std::string("--capacity")}) {
+    EXPECT_NE(message.find(figure), std::string::npos) << message;
+  }
+  EXPECT_EQ(values(client_.get("kept"))[7], 7) << "nothing was lost";
+  client_.put("x", counting({1}));
+}
+
+TEST_F(Memory, FilledToTheBrimAndEmptiedItFitsAgain) {
+  constexpr std::int64_t kMiB = 1 << 20;
+  for (int round = 0; round < 2; ++round) {
+    int count = 0;
+    std::string message;
+    while (message.empty()) {
+      message = refusal<OutOfMemoryError>(
+          [&] { client_.create("fill/" + std::to_string(count), {16 * kMiB}, kUInt8).publish(); });
+      ++count;
+    }
+    EXPECT_GE(count, 14) << "of 256 MiB";
+    for (const Info& info : client_.list("fill/")) client_.remove(info.name);
+  }
+}
+
+TEST_F(Memory, FreeExtentsOfAnIdleClientAreTakenUnderPressure) {
+  client_.create("mine", {120 << 20}, kUInt8).publish();
+  client_.remove("mine");  // this process keeps the pages warm
+  EXPECT_GE(client_.stats().used, 120u << 20);
+  const pid_t child = fork();
+  if (child == 0) {
+    bool fits = false;
+    try {
+      client_.create("theirs", {200 << 20}, kUInt8).publish();
+      fits = true;
+    } catch (const Error&) {
+      fits = false;
+    }
+    _exit(fits ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(client_.stats().counters.at("extents_taken"), 1u);
+  client_.remove("theirs");
+  client_.put("again", counting({1000}));  // and this process notices
+  EXPECT_EQ(values(client_.get("again"))[999], 999);
+}
+
+// A broker whose capacity is more than its /dev/shm holds.
+void fill_file_system() {
+  const test::BrokerProcess broker;
+  Client client = broker.connect();
+  const std::vector<float> data(1 << 20, 3.0F);
+  const Tensor source = from_blob(static_cast<const void*>(data.data()), {1 << 20}, kFloat32);
+  std::string message;
+  const auto is_full = [&](const std::function<void()>& call) {
+    try {
+      call();
+      return false;
+    } catch (const OutOfMemoryError& e) {
+      message = e.what();
+      return true;
+    }
+  };
+  EXPECT_TRUE(is_full([&] { client.create("x", {100 << 20}, kUInt8); }));
+  EXPECT_NE(message.find("/dev/shm"), std::string::npos) << message;
+  EXPECT_NE(message.find("--shm-size"), std::string::npos) << "the remedy: " << message;
+  int puts = 0;
+  while (puts < 100 && !is_full([&] { client.put("f/" + std::to_string(puts), source); })) ++puts;
+  EXPECT_GE(puts, 10);
+  EXPECT_LT(puts, 100);
+  for (const Info& info : client.list()) client.remove(info.name);
+  EXPECT_EQ(client.put("after", source).const_data_ptr<float>()[5], 3);
+}
+
+TEST_F(Memory, ReservedPagesServeLaterPuts) {
+  client_.reserve(64 << 20);
+  const std::uint64_t grants = client_.stats().counters.at("grants");
+  for (int i = 0; i < 8; ++i) client_.create("r/" + std::to_string(i), {8 << 20}, kUInt8).publish();
+  EXPECT_EQ(client_.stats().counters.at("grants"), grants);
+}
+
+// Mounts a tmpfs of so many bytes over /dev/shm, in namespaces of this process's own.
+bool have_small_shm(const std::string& size) {
+  const uid_t uid = geteuid();
+  if (unshare(CLONE_NEWNS | (uid == 0 ? 0 : CLONE_NEWUSER)) != 0) return false;
+  if (uid != 0) std::ofstream("/proc/self/uid_map") << "0 " << uid << " 1";
+  return mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         mount("tmpfs", "/dev/shm", "tmpfs", 0, ("size=" + size).c_str()) == 0;
+}
+
+TEST(FullFileSystem, IsAnErrorAndNoSignal) {
+  const pid_t child = fork();
+  if (child == 0) {
+    if (!have_small_shm("64m")) _exit(2);
+    fill_file_system();
+    _exit(testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0) << "512: no namespaces for this user; 256: see above; else a signal";
+}
+
+}  // namespace
+}  // namespace tensorbroker

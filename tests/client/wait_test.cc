@@ -1,0 +1,106 @@
+// Waiting for versions: threads, other processes, restarts of the broker.
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <thread>
+
+#include "tests/client/with_broker.h"
+
+namespace tensorbroker {
+namespace {
+
+using std::chrono::milliseconds;
+using Wait = WithBroker;
+
+TEST_F(Wait, LooksOnceWithATimeoutOfZero) {
+  EXPECT_FALSE(client_.wait("w", 0, milliseconds(0)));
+  const Tensor put = client_.put("w", counting({1}));
+  EXPECT_EQ(client_.wait("w", 0, milliseconds(0))->version(), put.version());
+  EXPECT_FALSE(client_.wait("w", put.version(), milliseconds(0)));
+}
+
+TEST_F(Wait, ANameThatIsNotThereYetIsWaitedFor) {
+  std::thread writer([&] { client_.put("late", counting({1}, 5)); });
+  const auto got = client_.wait("late", 0);
+  writer.join();
+  EXPECT_EQ(values(*got), std::vector<float>{5});
+}
+
+TEST_F(Wait, NeitherRepeatsNorGoesBackNorMissesTheLast) {
+  constexpr int kVersions = 200;
+  std::thread writer([&] {
+    for (int i = 1; i <= kVersions; ++i) client_.put("w", counting({1}, static_cast<float>(i)));
+  });
+  float last = 0;
+  std::uint64_t version = 0;
+  while (last < kVersions) {
+    const auto next = client_.wait("w", version, std::chrono::seconds(20));
+    ASSERT_TRUE(next);
+    EXPECT_GT(next->version(), version);
+    EXPECT_GT(values(*next)[0], last);
+    last = values(*next)[0];
+    version = next->version();
+  }
+  writer.join();
+}
+
+TEST_F(Wait, ADeletionEndsNobodysWaiting) {
+  const std::uint64_t version = client_.put("w", counting({1})).version();
+  std::thread writer([&] {
+    client_.remove("w");
+    client_.put("other", counting({1}));
+    client_.put("w", counting({1}, 9));
+  });
+  EXPECT_EQ(values(*client_.wait("w", version)), std::vector<float>{9});
+  writer.join();
+}
+
+TEST_F(Wait, AnotherProcessWakesIt) {
+  const pid_t child = fork();
+  if (child == 0) {
+    client_.put("from-child", counting({1}, 3));
+    _exit(0);
+  }
+  EXPECT_EQ(values(*client_.wait("from-child", 0)), std::vector<float>{3});
+  waitpid(child, nullptr, 0);
+}
+
+TEST_F(Wait, ClosingTheClientEndsIt) {
+  std::string message;
+  std::thread waiter([&] { message = refusal<ClosedError>([&] { client_.wait("never", 0); }); });
+  EXPECT_TRUE(test::eventually([&] { return client_.stats().sessions == 1; }));
+  client_.close();
+  waiter.join();
+  EXPECT_NE(message.find("closed"), std::string::npos);
+}
+
+TEST_F(Wait, TheInterruptCheckMayEndIt) {
+  struct Interrupted {};
+  EXPECT_THROW(client_.wait_object("never", 0, std::nullopt, [] { throw Interrupted(); }), Interrupted);
+}
+
+TEST_F(Wait, OutlivesAKilledBroker) {
+  std::optional<Tensor> got;
+  std::thread waiter([&] { got = client_.wait("w", 0); });
+  broker_.end(SIGKILL);
+  broker_.start();
+  client_.put("w", counting({1}, 4));
+  waiter.join();
+  EXPECT_EQ(values(*got), std::vector<float>{4});
+}
+
+TEST_F(Wait, GoesOnInALaterInstanceWhoseVersionsAreHigher) {
+  const std::uint64_t version = client_.put("w", counting({1})).version();
+  std::optional<Tensor> got;
+  broker_.end(SIGTERM);
+  broker_.start();
+  client_.put("w", counting({1}, 6));
+  got = client_.wait("w", version);
+  ASSERT_TRUE(got);
+  EXPECT_GT(got->version(), version);
+}
+
+}  // namespace
+}  // namespace tensorbroker

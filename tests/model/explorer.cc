@@ -1,0 +1,154 @@
+#include "tests/model/explorer.h"
+
+#include <ucontext.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace tensorbroker::model {
+namespace {
+
+constexpr std::size_t kStackBytes = 64 * 1024;
+
+// A point of a schedule at which more than one fiber could go on.
+struct Choice {
+  std::vector<std::size_t> options;  // fibers, the one that would go on anyway first
+  std::size_t taken = 0;             // index into options
+};
+
+struct Fiber {
+  ucontext_t context{};
+  std::unique_ptr<char[]> stack;
+  bool done = false;
+};
+
+// One run along one schedule: replays the choices that it is given, then takes the first option at each new one.
+class Run {
+ public:
+  Run(Program& program, std::vector<Choice>& choices, int preemptions)
+      : program_(program), choices_(choices), preemptions_left_(preemptions) {}
+
+  void go();
+  void yield();
+
+ private:
+  static void enter();
+  std::size_t choose(std::size_t current);
+  void switch_to(std::size_t fiber);
+
+  Program& program_;
+  std::vector<Choice>& choices_;
+  int preemptions_left_;
+  std::size_t position_ = 0;
+  std::size_t current_ = 0;
+  bool started_ = false;
+  std::vector<Fiber> fibers_;
+  ucontext_t main_{};
+  std::string violation_;
+};
+
+Run* running = nullptr;
+bool inside_fiber = false;
+
+void Run::enter() {
+  Run& run = *running;
+  try {
+    run.program_.fibers[run.current_]();
+  } catch (const Violation& violation) {
+    run.violation_ = violation.what;
+  }
+  run.fibers_[run.current_].done = true;
+  inside_fiber = false;
+  swapcontext(&run.fibers_[run.current_].context, &run.main_);
+}
+
+// Which fiber goes on, where `current` is the one that ran last (or any, if that one is done).
+std::size_t Run::choose(std::size_t current) {
+  std::vector<std::size_t> options;
+  const bool can_go_on = started_ && !fibers_[current].done;
+  started_ = true;
+  if (can_go_on) options.push_back(current);
+  if (!can_go_on || preemptions_left_ > 0) {
+    for (std::size_t i = 0; i < fibers_.size(); ++i) {
+      if (!fibers_[i].done && !(can_go_on && i == current)) options.push_back(i);
+    }
+  }
+  if (options.size() > 1) {
+    if (position_ == choices_.size()) choices_.push_back({options, 0});
+    const Choice& choice = choices_[position_++];
+    const std::size_t next = choice.options[choice.taken];
+    if (can_go_on && next != current) --preemptions_left_;
+    return next;
+  }
+  return options.front();
+}
+
+void Run::switch_to(std::size_t fiber) {
+  current_ = fiber;
+  inside_fiber = true;
+  swapcontext(&main_, &fibers_[fiber].context);
+  inside_fiber = false;
+}
+
+void Run::yield() {
+  inside_fiber = false;
+  swapcontext(&fibers_[current_].context, &main_);
+  inside_fiber = true;
+}
+
+void Run::go() {
+  running = this;
+  fibers_.resize(program_.fibers.size());
+  for (Fiber& fiber : fibers_) {
+    fiber.stack = std::make_unique_for_overwrite<char[]>(kStackBytes);
+    getcontext(&fiber.context);
+    fiber.context.uc_stack.ss_sp = fiber.stack.get();
+    fiber.context.uc_stack.ss_size = kStackBytes;
+    fiber.context.uc_link = nullptr;
+    makecontext(&fiber.context, &Run::enter, 0);
+  }
+  const auto unfinished = [&] {
+    return std::any_of(fibers_.begin(), fibers_.end(), [](const Fiber& fiber) { return !fiber.done; });
+  };
+  // A violation ends the schedule; the other fibers' stacks hold nothing that needs unwinding.
+  while (violation_.empty() && unfinished()) switch_to(choose(current_));
+  if (violation_.empty() && program_.at_end) program_.at_end();
+  if (!violation_.empty()) throw Violation{violation_};
+}
+
+// Turns to the next schedule: the last choice that has an option left takes it. False when none has.
+bool advance(std::vector<Choice>& choices) {
+  while (!choices.empty() && choices.back().taken + 1 == choices.back().options.size()) choices.pop_back();
+  if (choices.empty()) return false;
+  ++choices.back().taken;
+  return true;
+}
+
+}  // namespace
+
+void scheduling_point() {
+  if (inside_fiber) running->yield();
+}
+
+void report(const std::string& what) { throw Violation{what}; }
+
+Exploration explore(const std::function<Program()>& make, int preemptions, std::size_t limit) {
+  Exploration result;
+  std::vector<Choice> choices;
+  do {
+    if (result.schedules == limit) return result;
+    ++result.schedules;
+    Program program = make();
+    try {
+      Run(program, choices, preemptions).go();
+    } catch (const Violation& violation) {
+      if (std::find(result.violations.begin(), result.violations.end(), violation.what) == result.violations.end()) {
+        result.violations.push_back(violation.what);
+      }
+    }
+  } while (advance(choices));
+  result.complete = true;
+  return result;
+}
+
+}  // namespace tensorbroker::model

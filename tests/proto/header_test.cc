@@ -1,0 +1,107 @@
+#include "proto/header.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "proto/limits.h"
+#include "tensorbroker/error.h"
+
+namespace tensorbroker {
+namespace {
+
+constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
+
+std::string refusal(const std::vector<TensorSpec>& specs, std::uint64_t block_bytes, bool is_bundle,
+                    const std::string& metadata = "") {
+  const auto bytes = encode_header(specs, metadata);
+  try {
+    check_header(bytes, block_bytes, is_bundle);
+  } catch (const InvalidArgumentError& e) {
+    return e.what();
+  }
+  return "";
+}
+
+TensorSpec tensor(std::vector<std::int64_t> sizes, std::vector<std::int64_t> strides, std::uint64_t offset = 0) {
+  return {.name = "", .dtype = kFloat32, .sizes = std::move(sizes), .strides = std::move(strides), .offset = offset};
+}
+
+TensorSpec member(const std::string& name, std::uint64_t offset = 0) {
+  return {.name = name, .dtype = kFloat32, .sizes = {4}, .strides = {1}, .offset = offset};
+}
+
+TEST(Header, CarriesTensorsAndMetadata) {
+  const auto bytes = encode_header(std::vector{member("a"), member("b", 256)}, R"({"step": 1})");
+  const schema::Header& header = check_header(bytes, 1024, true);
+  ASSERT_EQ(header.tensors()->size(), 2u);
+  EXPECT_EQ(header.tensors()->Get(1)->name()->str(), "b");
+  EXPECT_EQ(header.tensors()->Get(1)->offset(), 256u);
+  EXPECT_EQ(header.metadata()->str(), R"({"step": 1})");
+}
+
+TEST(Header, TakesWhatLiesWithinTheBlock) {
+  EXPECT_EQ(refusal({tensor({2, 3}, {3, 1})}, 24, false), "");
+  EXPECT_EQ(refusal({tensor({}, {})}, 4, false), "") << "0-d";
+  EXPECT_EQ(refusal({tensor({0, 3}, {3, 1})}, 0, false), "") << "no elements";
+  EXPECT_EQ(refusal({tensor({kHuge, 1}, {0, 0})}, 4, false), "") << "expanded";
+  EXPECT_EQ(refusal({}, 0, true), "") << "an empty bundle";
+}
+
+TEST(Header, RefusesWhatReachesBeyondTheBlock) {
+  EXPECT_NE(refusal({tensor({2, 3}, {3, 1})}, 23, false), "");
+  EXPECT_NE(refusal({tensor({2, 3}, {4, 1})}, 24, false), "");
+  EXPECT_NE(refusal({tensor({1}, {1}, 24)}, 24, false), "");
+  EXPECT_NE(refusal({tensor({1}, {1}, ~std::uint64_t{3})}, 24, false), "");
+  EXPECT_NE(refusal({tensor({2}, {kHuge})}, 24, false), "") << "stride overflows";
+  EXPECT_NE(refusal({tensor({kHuge, kHuge}, {1, 1})}, 24, false), "") << "extent overflows";
+}
+
+TEST(Header, RefusesWhatMakesNoSense) {
+  EXPECT_NE(refusal({tensor({-1}, {1})}, 24, false), "");
+  EXPECT_NE(refusal({tensor({2}, {-1}, 4)}, 24, false).find("negative strides"), std::string::npos);
+  EXPECT_NE(refusal({tensor({2}, {})}, 24, false).find("1 sizes with 0 strides"), std::string::npos);
+  EXPECT_NE(refusal({tensor(std::vector<std::int64_t>(65, 1), std::vector<std::int64_t>(65, 1))}, 24, false), "");
+  EXPECT_NE(refusal({tensor({1}, {1}, 2)}, 24, false), "") << "misaligned for its dtype";
+  TensorSpec unknown = tensor({1}, {1});
+  unknown.dtype = static_cast<DType>(200);
+  EXPECT_NE(refusal({unknown}, 24, false).find("200"), std::string::npos);
+  EXPECT_NE(refusal({}, 24, false), "") << "a tensor header without a tensor";
+  EXPECT_NE(refusal({tensor({1}, {1}), tensor({1}, {1})}, 24, false), "");
+}
+
+TEST(Header, RefusesMembersWithoutDistinctNames) {
+  EXPECT_NE(refusal({member("a"), member("a")}, 24, true).find("'a'"), std::string::npos);
+  EXPECT_NE(refusal({member("")}, 24, true), "");
+  EXPECT_NE(refusal({member("a\nb")}, 24, true), "");
+}
+
+TEST(Header, RefusesMetadataBeyond64KiB) {
+  EXPECT_EQ(refusal({member("a")}, 24, true, std::string(kMaxMetadataBytes, ' ')), "");
+  EXPECT_NE(refusal({member("a")}, 24, true, std::string(kMaxMetadataBytes + 1, ' ')), "");
+}
+
+TEST(Header, SurvivesArbitraryBytes) {
+  const unsigned seed = std::random_device{}();
+  std::mt19937 random(seed);
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  const auto good = encode_header(std::vector{member("a"), member("b", 256)}, R"({"step": 1})");
+  for (int round = 0; round < 20'000; ++round) {
+    auto bytes = good;
+    for (unsigned i = 0; i <= random() % 4; ++i) bytes[random() % bytes.size()] = static_cast<std::byte>(random());
+    bytes.resize(random() % 4 == 0 ? random() % bytes.size() : bytes.size());
+    try {
+      const schema::Header& header = check_header(bytes, 1024, true);
+      if (header.tensors() == nullptr) continue;
+      for (const auto* spec : *header.tensors()) EXPECT_LE(spec->offset(), 1024u);
+    } catch (const InvalidArgumentError&) {
+      continue;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tensorbroker

@@ -1,0 +1,145 @@
+#include "proto/segment.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+
+#include "proto/catalog.h"
+#include "proto/session.h"
+#include "tensorbroker/error.h"
+
+namespace tensorbroker {
+namespace {
+
+// An instance name of this test process's own; its segments are removed at the end.
+class SegmentTest : public testing::Test {
+ protected:
+  ~SegmentTest() override {
+    for (const SegmentKind kind : {SegmentKind::kCatalog, SegmentKind::kArena, SegmentKind::kSession}) {
+      unlink_segment(name_.segment(kind, kId));
+    }
+  }
+
+  std::string path(SegmentKind kind) const { return "/dev/shm/" + name_.segment(kind, kId); }
+
+  Catalog make_catalog() {
+    return Catalog::create(name_, kId, InstanceId{1, 2, 3},
+                           {.capacity = 1 << 20, .max_tensors = 100, .runtime_dir = "/x"});
+  }
+
+  // Overwrites part of the first page.
+  void damage(SegmentKind kind, off_t offset, const std::string& bytes) {
+    const int fd = open(path(kind).c_str(), O_WRONLY | O_CLOEXEC);
+    ASSERT_EQ(pwrite(fd, bytes.data(), bytes.size(), offset), static_cast<ssize_t>(bytes.size()));
+    close(fd);
+  }
+
+  std::string refusal() {
+    try {
+      Catalog::open(name_, kId, Access::kReadOnly);
+    } catch (const CorruptSegmentError& e) {
+      return e.what();
+    }
+    return "";
+  }
+
+  static constexpr std::uint64_t kId = 7;
+  InstanceName name_{geteuid(), "segment-test-" + std::to_string(getpid())};
+};
+
+TEST_F(SegmentTest, IsFoundByNameWithModeAndTables) {
+  Catalog catalog = make_catalog();
+  catalog.finish();
+  struct stat status{};
+  ASSERT_EQ(stat(path(SegmentKind::kCatalog).c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+  const Catalog opened = Catalog::open(name_, kId, Access::kReadOnly);
+  EXPECT_EQ(opened.options().capacity, 1u << 20);
+  EXPECT_EQ(opened.options().runtime_dir, "/x");
+  EXPECT_EQ(opened.segment().instance(), (InstanceId{1, 2, 3}));
+}
+
+TEST_F(SegmentTest, IsNeverCreatedTwice) {
+  const Catalog catalog = make_catalog();
+  EXPECT_THROW(make_catalog(), Error);
+  EXPECT_EQ(access(path(SegmentKind::kCatalog).c_str(), F_OK), 0) << "the first one's file is left alone";
+}
+
+TEST_F(SegmentTest, WithoutItsMagicWasNeverFinished) {
+  const Catalog catalog = make_catalog();
+  EXPECT_NE(refusal().find("never finished"), std::string::npos);
+}
+
+TEST_F(SegmentTest, OfAnotherLayoutVersionNamesBoth) {
+  make_catalog().finish();
+  damage(SegmentKind::kCatalog, 8, std::string("\x63\0\0\0", 4));
+  try {
+    Catalog::open(name_, kId, Access::kReadOnly);
+    FAIL() << "it was opened";
+  } catch (const VersionMismatchError& e) {
+    EXPECT_NE(std::string(e.what()).find("has layout 99"), std::string::npos) << e.what();
+    EXPECT_NE(std::string(e.what()).find("this program has layout 1"), std::string::npos) << e.what();
+  }
+}
+
+TEST_F(SegmentTest, ThatFailsACheckIsNamedWithTheCheck) {
+  struct Damage {
+    off_t offset;
+    std::string bytes;
+    std::string check;
+  };
+  const Damage damages[] = {{0, "x", "magic"},
+                            {24, std::string("\0\x20\0\0", 4), "page size"},
+                            {28, std::string("\2\0\0\0", 4), "kind"},
+                            {32, "0", "boot id"},
+                            {128, std::string("\xff\xff\xff\x7f", 4), "header size"},
+                            {132, std::string("\xff\xff\0\0", 4), "header"}};
+  for (const Damage& d : damages) {
+    make_catalog().finish();
+    damage(SegmentKind::kCatalog, d.offset, d.bytes);
+    const std::string message = refusal();
+    EXPECT_NE(message.find(d.check), std::string::npos) << d.check << ": " << message;
+    EXPECT_NE(message.find(name_.segment(SegmentKind::kCatalog, kId)), std::string::npos) << message;
+    unlink_segment(name_.segment(SegmentKind::kCatalog, kId));
+  }
+}
+
+TEST_F(SegmentTest, ThatWasTruncatedIsRefused) {
+  make_catalog().finish();
+  ASSERT_EQ(truncate(path(SegmentKind::kCatalog).c_str(), 8192), 0);
+  EXPECT_NE(refusal().find("beyond its 8192 bytes"), std::string::npos);
+  ASSERT_EQ(truncate(path(SegmentKind::kCatalog).c_str(), 100), 0);
+  EXPECT_NE(refusal().find("truncated"), std::string::npos);
+}
+
+TEST_F(SegmentTest, ThatIsNotThereIsNotFound) {
+  EXPECT_THROW(Catalog::open(name_, kId, Access::kReadOnly), NotFoundError);
+}
+
+TEST_F(SegmentTest, OfASessionHasPagesForItsFirstLeases) {
+  const SessionSegment made = SessionSegment::create(name_, kId, InstanceId{});
+  const SessionSegment opened = SessionSegment::open(name_, kId);
+  EXPECT_EQ(opened.id(), kId);
+  EXPECT_EQ(opened.control().leases_committed.load(), kInitialLeases);
+  opened.lease(kInitialLeases - 1).store(5);
+  EXPECT_EQ(made.lease(kInitialLeases - 1).load(), 5u) << "both map the same pages";
+}
+
+TEST(SegmentName, IsParsedBack) {
+  const InstanceName name{1000, "default"};
+  const auto parsed = parse_segment_name(name, name.segment(SegmentKind::kArena, 12));
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->kind, SegmentKind::kArena);
+  EXPECT_EQ(parsed->id, 12u);
+  for (const char* other :
+       {"tensorbroker.1000.default.lock", "tensorbroker.1000.default2.arena.1", "tensorbroker.1000.default.arena.",
+        "tensorbroker.1000.default.arena.1x", "tensorbroker.10.default.arena.1", "something"}) {
+    EXPECT_FALSE(parse_segment_name(name, other)) << other;
+  }
+}
+
+}  // namespace
+}  // namespace tensorbroker

@@ -1,0 +1,128 @@
+"""open(): np.memmap's modes, by name and by handle; pickle."""
+
+import pickle
+
+import numpy as np
+import pytest
+import tensorbroker as tb
+from support import run
+
+
+def test_read_is_the_default(client: tb.Client) -> None:
+    client.put("x", [1, 2])
+    assert client.open("x").sealed
+    assert client.open("x", "r").tolist() == [1, 2]
+
+
+def test_sealed_cannot_be_opened_for_writing(client: tb.Client) -> None:
+    client.put("x", [1, 2])
+    with pytest.raises(tb.ReadOnlyError, match="sealed"):
+        client.open("x", "r+")
+
+
+@pytest.mark.parametrize("size", [2, 1 << 17])  # copied, and mapped
+def test_private_copies(client: tb.Client, size: int) -> None:
+    client.put("x", np.zeros(size))
+    first, second = client.open("x", "c"), client.open("x", "c")
+    first.numpy()[1] = 5
+    assert first[1].item() == 5
+    assert second[1].item() == 0
+    assert client.get("x")[1].item() == 0
+    assert first.torch().data_ptr() == first.data_ptr()
+
+
+def test_mutable(client: tb.Client) -> None:
+    mine = client.zeros(3, name="x")
+    writer, reader, private = client.open("x", "r+"), client.open("x"), client.open("x", "c")
+    writer[1] = 5
+    assert mine.tolist() == reader.tolist() == client.get("x").tolist() == [0, 5, 0]
+    assert private.tolist() == [0, 0, 0]
+    with pytest.raises(tb.ReadOnlyError, match=r"opened \"r\"; open it \"r\+\""):
+        reader[0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        reader.numpy()[0] = 1
+    with pytest.raises(tb.ReadOnlyError, match=r"\"r\+\" to share its memory or \"c\""):
+        reader.torch()
+    with pytest.raises(BufferError, match=r"\"r\+\""):
+        reader.__dlpack__()
+    assert reader.mutable and writer.mutable
+
+
+def test_by_handle(client: tb.Client) -> None:
+    tensor = client.put("x", [1, 2])
+    assert tensor.handle.startswith("tb://")
+    client.put("x", [3])
+    assert client.open(tensor.handle).tolist() == [1, 2]  # replaced, and still held
+    code = f"import tensorbroker as tb; print(tb.open({tensor.handle!r}).tolist())"
+    assert run(code) == "[1, 2]\n"
+
+
+def test_a_handle_whose_tensor_is_gone(client: tb.Client) -> None:
+    tensor = client.put("x", [1, 2])
+    handle = tensor.handle
+    client.delete("x")
+    tensor.release()
+    with pytest.raises(tb.NotFoundError, match="is gone"):
+        client.open(handle)
+
+
+def test_handles_of_another_instance(client: tb.Client) -> None:
+    handle = client.put("x", [1]).handle.replace(client.instance, "elsewhere")
+    with pytest.raises(tb.NotFoundError, match="is of the instance 'elsewhere'"):
+        client.open(handle)
+
+
+@pytest.mark.parametrize("text", ["tb://", "tb://a/b/c", "tb://default/0123456789abcdef/x.y.r"])
+def test_bad_handles(client: tb.Client, text: str) -> None:
+    with pytest.raises(ValueError, match="tb://"):
+        client.open(text)
+
+
+def test_bad_mode(client: tb.Client) -> None:
+    for mode in ("w", "rw", None):
+        with pytest.raises(ValueError, match=r"mode must be 'r' \(read\)"):
+            client.open("x", mode)
+
+
+def test_pickle_sends_the_handle(client: tb.Client) -> None:
+    tensor = client.put("x", np.zeros(1 << 20))
+    data = pickle.dumps(tensor)
+    assert len(data) < 1000
+    copy = pickle.loads(data)
+    assert copy.data_ptr() == tensor.data_ptr()
+    assert copy.version == tensor.version
+
+
+def test_pickle_of_views_and_modes(client: tb.Client) -> None:
+    mine = client.zeros(4, 6, name="x")
+    view = pickle.loads(pickle.dumps(mine[1:, ::2].t()))
+    view[2, 0] = 7
+    assert mine[1, 4].item() == 7
+    reader = pickle.loads(pickle.dumps(client.get("x")))
+    with pytest.raises(tb.ReadOnlyError):
+        reader[0] = 1
+    private = pickle.loads(pickle.dumps(client.open("x", "c")))
+    private[0] = 9
+    assert mine[0, 0].item() == 0
+
+
+def test_pickle_of_an_anonymous_tensor(client: tb.Client) -> None:
+    mine = client.zeros(3)
+    pickle.loads(pickle.dumps(mine))[1] = 5
+    assert mine.tolist() == [0, 5, 0]
+
+
+def test_pickle_of_a_published_draft(client: tb.Client) -> None:
+    with client.create("x", (4, 300, 300)) as draft:
+        draft[:] = 1
+        draft[2] = 2
+    assert pickle.loads(pickle.dumps(draft[2])).numpy().min() == 2
+
+
+def test_pickle_of_what_was_not_published(client: tb.Client) -> None:
+    with pytest.raises(RuntimeError, match="publish or put this one first"):
+        pickle.dumps(tb.from_numpy(np.ones(2)))
+    draft = client.create("x", 1)
+    with pytest.raises(RuntimeError, match="publish or put this one first"):
+        pickle.dumps(draft)
+    draft.discard()
