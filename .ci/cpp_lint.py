@@ -68,7 +68,7 @@ def closure(path: Path) -> list[Path]:
 
 def key(command: str, path: Path, tool: bytes) -> str:
     """Return the name of the stamp: a digest of all that the result of clang-tidy depends on."""
-    digest = hashlib.sha256(tool + command.encode())
+    digest = hashlib.sha256(tool + command.replace(str(ROOT), ".").encode())
     for file in closure(path):
         digest.update(str(file.relative_to(ROOT)).encode() + included_files(file)[0])
     return digest.hexdigest()

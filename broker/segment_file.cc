@@ -1,5 +1,6 @@
 #include "broker/segment_file.h"
 
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,6 +25,8 @@ SegmentFile& SegmentFile::operator=(SegmentFile&& other) noexcept {
 SegmentFile::~SegmentFile() {
   if (fd_ >= 0) close(fd_);
 }
+
+bool SegmentFile::try_lock() const noexcept { return flock(fd_, LOCK_EX | LOCK_NB) == 0; }
 
 void SegmentFile::reserve(const Range& range) const {
   if (!range.empty()) reserve_pages(fd_, range.offset, range.bytes, name_);

@@ -62,6 +62,7 @@ Store Store::create(const InstanceName& name, const InstanceId& instance, Catalo
     Catalog catalog = Catalog::create(name, id, instance, options);
     // The header holds what was just written; the root's page is reserved before anything reads it.
     SegmentFile(catalog.segment().name()).reserve({catalog.tables().root_offset(), kPageSize});
+    catalog.record_limits(options);
     ArenaFile arena = ArenaFile::create(name, options.arena_id, options.arena_bytes, instance);
     auto state = std::make_unique<State>(name, id, std::move(catalog), std::move(arena), std::move(hooks));
     reserve_first_pages(*state);
@@ -90,6 +91,7 @@ void Store::set_limits(std::uint64_t capacity, std::uint64_t session_limit, std:
   options.session_limit = session_limit;
   options.user_limit = user_limit;
   options.idle_exit_seconds = idle_exit_seconds;
+  state_->catalog.record_limits(options);
 }
 
 Statistics Store::statistics() const {

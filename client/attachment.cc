@@ -37,7 +37,7 @@ Attachment::Attachment(const Target& target, Attached attached)
                      .epoch = [this] { return channel_->last_epoch(); },
                      .ring_was_full = [this] { ring(); },
                  },
-                 catalog_.tables().capacity()),
+                 catalog_.options().capacity),
       connecting_(std::make_unique<std::timed_mutex>()),
       spares_(std::move(attached.spares)),
       heir_(std::move(attached.heir)),

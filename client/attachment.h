@@ -110,7 +110,6 @@ class Attachment {
   const Target& target() const noexcept { return target_; }
   const InstanceName& name() const noexcept { return target_.name; }
   const InstanceId& instance_id() const noexcept { return catalog_.segment().instance(); }
-  std::uint64_t capacity() const noexcept { return catalog_.tables().capacity(); }
   std::uint64_t leases() const noexcept { return leases_->used(); }
 
   // The instance ended, or this process is a child that could take nothing over.
@@ -122,6 +121,8 @@ class Attachment {
   // between their slices of sleep, so that somebody starts a successor. Throws InstanceEnded; where no broker could be
   // had within `limit` it returns quietly.
   void look_after_broker(const Limit& limit);
+  // Nobody looked within the last second.
+  bool look_is_due() const noexcept;
 
   // While one is alive the mappings stay, even if the instance ends meanwhile. Throws InstanceEnded where they are
   // gone.
@@ -230,6 +231,7 @@ class Attachment {
   std::atomic<bool> orphan_{false};
   std::atomic<bool> detached_{false};
   std::atomic<std::int64_t> uses_{0};
+  std::atomic<Limit::Clock::rep> last_look_{0};
   // Draft storages, those of the parent's included: they name this attachment, whatever blocks they have.
   std::atomic<std::int64_t> drafts_{0};
 

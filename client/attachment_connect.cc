@@ -21,7 +21,7 @@ constexpr std::uint64_t kHelloNumber = (std::uint64_t{1} << 63) | (std::uint64_t
 constexpr std::uint64_t kLockedNumber = kHelloNumber + 1;
 
 void check(const Limit& limit, const std::string& what) {
-  if (limit.is_closed()) throw ClosedError("the client was closed");
+  limit.check_open();
   if (limit.passed()) throw BrokerUnavailableError(what);
 }
 
@@ -138,13 +138,13 @@ void Attachment::connect(const Limit& limit) {
   const std::string late = no_broker(target_) + "; nothing was sent";
   std::unique_lock connecting(*connecting_, std::defer_lock);
   while (!connecting.try_lock_for(std::min<Limit::Clock::duration>(kPollSlice, limit.remaining()))) {
-    if (limit.is_closed()) throw ClosedError("the client was closed");
+    limit.check_open();
     if (limit.passed()) throw NothingSent(late);
   }
   while (!channel_->is_open()) {
     check_not_ended();
     if (connect_once(limit)) return;
-    if (limit.is_closed()) throw ClosedError("the client was closed");
+    limit.check_open();
     if (limit.passed()) throw NothingSent(late);
   }
 }
@@ -207,7 +207,14 @@ HelloSpec Attachment::own_things() {
   return hello;
 }
 
+bool Attachment::look_is_due() const noexcept {
+  const Limit::Clock::duration since(Limit::Clock::now().time_since_epoch().count() -
+                                     last_look_.load(std::memory_order_relaxed));
+  return since >= std::chrono::seconds(1);
+}
+
 void Attachment::look_after_broker(const Limit& limit) {
+  last_look_.store(Limit::Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
   if (channel_->poll_alive()) return;
   try {
     connect(limit);

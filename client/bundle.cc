@@ -17,6 +17,11 @@ struct Bundle::Decoded {
 
 Bundle::Bundle(detail::StorageRef storage) : storage_(std::move(storage)) {}
 
+// Another thread may be decoding `other` at this moment.
+Bundle::Bundle(const Bundle& other) : storage_(other.storage_), decoded_(std::atomic_load(&other.decoded_)) {}
+
+Bundle& Bundle::operator=(const Bundle& other) { return *this = Bundle(other); }
+
 const Bundle::Decoded& Bundle::decoded() const {
   if (const auto known = std::atomic_load(&decoded_)) return *known;
   auto made = std::make_shared<Decoded>();
@@ -47,7 +52,10 @@ std::string Bundle::name() const { return std::string(storage_->record().name); 
 
 std::uint64_t Bundle::version() const noexcept { return storage_ ? version_of(storage_->generation()) : 0; }
 
-std::string_view Bundle::metadata() const { return metadata_of(verified_header(*storage_.get())); }
+std::string_view Bundle::metadata() const {
+  decoded();  // which verifies the header, once
+  return metadata_of(trusted_header(*storage_.get()));
+}
 
 std::size_t Bundle::nbytes() const {
   std::size_t sum = 0;

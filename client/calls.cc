@@ -102,7 +102,7 @@ std::uint64_t Calls::next_number() {
 std::uint64_t Calls::begin_mutation(const Limit& limit) {
   std::unique_lock held(mutex_);
   while (!outstanding_.empty() && next_mutation_ - *outstanding_.begin() >= kWindow) {
-    if (limit.is_closed()) throw ClosedError("the client was closed");
+    limit.check_open();
     if (limit.passed()) {
       throw BrokerUnavailableError("the broker left " + std::to_string(outstanding_.size()) +
                                    " requests unanswered until the timeout; nothing of this one was sent");

@@ -11,9 +11,8 @@ namespace tensorbroker {
 
 Client::Impl::Impl(std::shared_ptr<Connection> connection, std::chrono::duration<double> timeout)
     : connection_(std::move(connection)), limits_(std::make_shared<ClientLimits>()) {
-  limits_->instance = connection_->target().name;
+  limits_->instance = connection_->target().name.instance;
   limits_->timeout = timeout;
-  list_open_client(limits_);
 }
 
 std::atomic<std::int64_t>& Client::Impl::own_users() noexcept {
@@ -57,10 +56,6 @@ detail::StorageRef Client::Impl::lease(std::string_view name) {
   if (detail::StorageRef found = connection->current().try_lease_by_name(name, hash)) return found;
   check_name(name);
   return connection->lease(name, hash, limit());
-}
-
-void Client::Impl::throw_closed() const {
-  throw ClosedError("the client of instance '" + instance() + "' was closed; connect again");
 }
 
 void Client::Impl::throw_not_found(std::string_view name) const {

@@ -16,7 +16,7 @@
 #include <string_view>
 #include <utility>
 
-#include "client/open_clients.h"
+#include "client/client_limits.h"
 #include "client/registry.h"
 
 namespace tensorbroker {
@@ -27,11 +27,13 @@ struct Client::Impl {
 
   void close();
   bool is_closed() const noexcept { return limits_->closed.load(std::memory_order_seq_cst); }
-  const std::string& instance() const noexcept { return limits_->instance.instance; }
+  const std::string& instance() const noexcept { return limits_->instance; }
 
   // A limit for one call that needs the broker.
   Limit limit() const { return limits_->limit(); }
   std::chrono::duration<double> timeout() const noexcept { return limits_->timeout; }
+  // The same for what outlives this client.
+  std::shared_ptr<const ClientLimits> limits() const noexcept { return limits_; }
 
   // While one is alive the connection stays, whoever closes the client meanwhile. Throws ClosedError.
   class Use {
@@ -69,7 +71,7 @@ struct Client::Impl {
     return connection->with_attachment(within, [&](Attachment& attachment) { return f(attachment, within); });
   }
 
-  [[noreturn]] void throw_closed() const;
+  [[noreturn]] void throw_closed() const { limits_->throw_closed(); }
   [[noreturn]] void throw_not_found(std::string_view name) const;
 
  private:

@@ -80,8 +80,8 @@ Tensor Client::create(std::string_view name, std::span<const std::int64_t> sizes
                       const PutOptions& options) {
   check_put(name, options);
   const Geometry geometry = contiguous_geometry(sizes);
-  return impl_->with_attachment([&](Attachment& attachment, const Limit& limit) {
-    const StorageRef draft = create_draft(attachment, name, sizes, dtype, options, limit);
+  return impl_->with_attachment([&](Attachment& attachment, const Limit&) {
+    const StorageRef draft = create_draft(attachment, name, sizes, dtype, options, impl_->limits());
     return Tensor(draft, draft->data(), dtype, geometry);
   });
 }

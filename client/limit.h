@@ -3,6 +3,8 @@
 #ifndef TENSORBROKER_CLIENT_LIMIT_H_
 #define TENSORBROKER_CLIENT_LIMIT_H_
 
+#include <tensorbroker/error.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -24,6 +26,10 @@ struct Limit {
   bool passed() const { return Clock::now() >= deadline; }
   Clock::duration remaining() const { return std::max(Clock::duration::zero(), deadline - Clock::now()); }
   bool is_closed() const { return closed != nullptr && closed->load(std::memory_order_relaxed); }
+  // Throws ClosedError where the client was closed.
+  void check_open() const {
+    if (is_closed()) throw ClosedError("the client was closed");
+  }
   // The same, but no later than `time` from now.
   Limit at_most(Clock::duration time) const { return {std::min(deadline, Clock::now() + time), closed}; }
 };

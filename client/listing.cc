@@ -19,6 +19,7 @@ std::optional<Info> describe(Attachment& attachment, const Word& word, std::stri
     if (!cell_is_entry(cell)) return std::nullopt;
     const detail::StorageRef storage = attachment.lease_entry(cell_entry(cell), limit);
     if (!storage || word.load(std::memory_order_seq_cst) != cell) {
+      limit.check_open();
       if (limit.passed()) throw BrokerUnavailableError("a listing met a name that kept changing until the timeout");
       continue;
     }
@@ -50,14 +51,21 @@ std::optional<std::vector<Info>> walk(Attachment& attachment, std::string_view p
   return found;
 }
 
+// A name that was deleted and published again during the walk may have been met in two cells: the newer one counts.
+std::vector<Info> in_order(std::vector<Info> found) {
+  std::sort(found.begin(), found.end(),
+            [](const Info& a, const Info& b) { return a.name != b.name ? a.name < b.name : a.version > b.version; });
+  const auto same_name = [](const Info& a, const Info& b) { return a.name == b.name; };
+  found.erase(std::unique(found.begin(), found.end(), same_name), found.end());
+  return found;
+}
+
 }  // namespace
 
 std::vector<Info> list_entries(Attachment& attachment, std::string_view prefix, const Limit& limit) {
   for (;;) {
-    if (auto found = walk(attachment, prefix, limit)) {
-      std::sort(found->begin(), found->end(), [](const Info& a, const Info& b) { return a.name < b.name; });
-      return std::move(*found);
-    }
+    if (auto found = walk(attachment, prefix, limit)) return in_order(std::move(*found));
+    limit.check_open();
     if (limit.passed())
       throw BrokerUnavailableError("the name index was rebuilt during every listing until the timeout");
   }

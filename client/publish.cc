@@ -36,7 +36,8 @@ detail::StorageRef publish_filled(Attachment& attachment, const Publication& pub
 }
 
 detail::StorageRef create_draft(Attachment& attachment, std::string_view name, std::span<const std::int64_t> sizes,
-                                DType dtype, const PutOptions& options, const Limit& limit) {
+                                DType dtype, const PutOptions& options,
+                                const std::shared_ptr<const ClientLimits>& limits) {
   const auto bytes = static_cast<std::uint64_t>(checked_nbytes(sizes, itemsize(dtype)));
   const TensorSpec spec = make_spec({}, dtype, contiguous_geometry(sizes), 0);
   detail::DraftSpec draft;
@@ -44,7 +45,8 @@ detail::StorageRef create_draft(Attachment& attachment, std::string_view name, s
   draft.metadata = options.metadata;
   draft.header = encode_header({&spec, 1}, options.metadata);
   draft.overwrite = options.overwrite;
-  return attachment.create_draft(bytes, std::move(draft), limit);
+  draft.limits = limits;
+  return attachment.create_draft(bytes, std::move(draft), limits->limit());
 }
 
 }  // namespace tensorbroker

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "client/attachment.h"
+#include "client/client_limits.h"
 
 namespace tensorbroker {
 
@@ -24,9 +25,10 @@ using Fill = std::function<void(std::byte* block)>;
 detail::StorageRef publish_filled(Attachment& attachment, const Publication& publication, const Fill& fill,
                                   const Limit& limit);
 
-// A draft of C order for `name`.
+// A draft of C order for `name`, to be published within `limits`.
 detail::StorageRef create_draft(Attachment& attachment, std::string_view name, std::span<const std::int64_t> sizes,
-                                DType dtype, const PutOptions& options, const Limit& limit);
+                                DType dtype, const PutOptions& options,
+                                const std::shared_ptr<const ClientLimits>& limits);
 
 }  // namespace tensorbroker
 

@@ -26,6 +26,7 @@
 namespace tensorbroker {
 
 class Attachment;
+struct ClientLimits;
 
 namespace detail {
 
@@ -43,6 +44,7 @@ struct DraftSpec {
   std::vector<std::byte> header;  // as encode_header makes it
   bool is_bundle = false;
   bool overwrite = true;
+  std::shared_ptr<const ClientLimits> limits{};  // of the client that made it
 };
 
 class Storage {

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "client/attachment.h"
+#include "client/client_limits.h"
 #include "client/decode.h"
 #include "client/metadata.h"
-#include "client/open_clients.h"
 #include "client/print.h"
 #include "client/storage.h"
 #include "proto/geometry.h"
@@ -120,9 +120,9 @@ bool Tensor::is_draft() const noexcept { return storage_->is_draft(); }
 
 void Tensor::publish() {
   Storage& draft = draft_of(storage_, "publish");
-  Attachment& attachment = *draft.attachment();
-  const std::shared_ptr<const ClientLimits> client = open_client(attachment.name());
-  attachment.publish_draft(draft, draft.draft()->header, client->limit());
+  const ClientLimits& limits = *draft.draft()->limits;
+  limits.check_open();
+  draft.attachment()->publish_draft(draft, draft.draft()->header, limits.limit());
 }
 
 void Tensor::discard() {

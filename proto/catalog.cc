@@ -68,12 +68,8 @@ Catalog Catalog::create(const InstanceName& name, std::uint64_t id, const Instan
   tables.add_heap_limit(heap);
   tables.add_arena_id(options.arena_id);
   tables.add_arena_bytes(options.arena_bytes);
-  tables.add_capacity(options.capacity);
   tables.add_max_tensors(options.max_tensors);
   tables.add_max_sessions(options.max_sessions);
-  tables.add_session_limit(options.session_limit);
-  tables.add_user_limit(options.user_limit);
-  tables.add_idle_exit_seconds(options.idle_exit_seconds);
   tables.add_created_us(options.created_us);
   tables.add_runtime_dir(runtime_dir);
   const auto finished = tables.Finish();
@@ -115,16 +111,25 @@ void Catalog::bind() {
   heap_ = segment_.records<std::byte>(t.heap_offset(), t.heap_limit());
 }
 
+void Catalog::record_limits(const CatalogOptions& options) const {
+  CatalogRoot& r = root();
+  r.capacity.store(options.capacity, std::memory_order_relaxed);
+  r.session_limit.store(options.session_limit, std::memory_order_relaxed);
+  r.user_limit.store(options.user_limit, std::memory_order_relaxed);
+  r.idle_exit_ms.store(static_cast<std::uint64_t>(options.idle_exit_seconds * 1e3), std::memory_order_relaxed);
+}
+
 CatalogOptions Catalog::options() const {
   const schema::CatalogTables& t = *tables_;
+  const auto get = [](const Word& word) { return word.load(std::memory_order_relaxed); };
   return {.arena_id = t.arena_id(),
           .arena_bytes = t.arena_bytes(),
-          .capacity = t.capacity(),
+          .capacity = get(root().capacity),
           .max_tensors = t.max_tensors(),
           .max_sessions = t.max_sessions(),
-          .session_limit = t.session_limit(),
-          .user_limit = t.user_limit(),
-          .idle_exit_seconds = t.idle_exit_seconds(),
+          .session_limit = get(root().session_limit),
+          .user_limit = get(root().user_limit),
+          .idle_exit_seconds = static_cast<double>(get(root().idle_exit_ms)) / 1e3,
           .created_us = t.created_us(),
           .runtime_dir = t.runtime_dir() != nullptr ? t.runtime_dir()->str() : ""};
 }

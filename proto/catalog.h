@@ -49,6 +49,8 @@ class Catalog {
   const Segment& segment() const noexcept { return segment_; }
   const schema::CatalogTables& tables() const noexcept { return *tables_; }
   CatalogOptions options() const;
+  // Capacity, limits and idle exit, for successors to keep. The broker only, once the root's page is reserved.
+  void record_limits(const CatalogOptions& options) const;
 
   CatalogRoot& root() const noexcept { return *view_.root; }
   const CatalogView& view() const noexcept { return view_; }

@@ -127,6 +127,11 @@ struct BasicCatalogRoot {
   W next_generation;    // counter
   W next_id;            // of sessions and segments
   W changes;            // publications and deletions so far; its low half is the futex word of the whole catalog
+  // What a successor keeps unless it is told otherwise.
+  W capacity;       // bytes
+  W session_limit;  // bytes; 0: none
+  W user_limit;     // bytes; 0: none
+  W idle_exit_ms;   // 0: never
   BasicIntent<W> intent;
 };
 using CatalogRoot = BasicCatalogRoot<Word>;

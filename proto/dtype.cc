@@ -79,6 +79,13 @@ std::optional<DType> dtype_from_name(std::string_view name) noexcept {
   return std::nullopt;
 }
 
+std::optional<DType> dtype_from_safetensors(std::string_view name) noexcept {
+  for (const DTypeInfo& row : kTable) {
+    if (!name.empty() && row.safetensors == name) return row.dtype;
+  }
+  return std::nullopt;
+}
+
 std::optional<DType> dtype_from_dlpack(std::uint8_t code, std::uint8_t bits) noexcept {
   for (const DTypeInfo& row : kTable) {
     if (row.dlpack_code == code && row.dlpack_bits == bits) return row.dtype;

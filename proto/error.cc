@@ -33,6 +33,7 @@ void throw_error(ErrorCode code, const std::string& message) {
     case ErrorCode::kRuntime:
       throw RuntimeError(message);
     case ErrorCode::kOk:
+    case ErrorCode::kFile:  // never crosses the socket
       break;
   }
   // A newer peer may send a code that this side does not know: keep its message.

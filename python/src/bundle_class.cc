@@ -92,7 +92,17 @@ void define_bundle(py::module_& module) {
   BundleClass bundle(module, "Bundle",
                      "An ordered mapping of names to tensors, published as one: a model's state_dict.");
   define_mapping(bundle);
-  bundle.def("numpy", &to_numpy, "A dict of read-only ndarrays over the bundle's memory.")
+  bundle
+      .def(
+          "nested",
+          [](const py::object& self, py::handle form) {
+            live(*as_bundle(self));
+            return py::module_::import("tensorbroker._nested").attr("restore")(self, form);
+          },
+          py::arg("form") = "tensor",
+          "What put() was given, with its mappings, lists and other leaves; the tensors as \"tensor\", \"numpy\" or "
+          "\"torch\".")
+      .def("numpy", &to_numpy, "A dict of read-only ndarrays over the bundle's memory.")
       .def("torch", &to_torch_dict, "A dict of torch tensors over private pages; tied tensors stay tied.")
       .def_property_readonly("name", [](const PyBundle& self) { return live(self).name(); })
       .def_property_readonly("version", [](const PyBundle& self) { return live(self).version(); })

@@ -87,6 +87,7 @@ void define_client(py::module_& module) {
       .def("__repr__", &repr);
   define_reading(client);
   define_writing(client);
+  define_files(client);
   define_factories(client);
   define_watch(module, client);
   module.def("connect", &connect, py::arg("instance") = py::none(), py::kw_only(), py::arg("runtime_dir") = py::none(),

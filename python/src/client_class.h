@@ -18,6 +18,7 @@ void define_client(pybind11::module_& module);
 
 void define_reading(ClientClass& client);    // client_reading.cc: get, open, list, wait
 void define_writing(ClientClass& client);    // client_writing.cc: put, create, delete
+void define_files(ClientClass& client);      // client_files.cc: load_safetensors, save_safetensors
 void define_factories(ClientClass& client);  // factories.cc: tensor, empty, zeros, ones, full
 // watch.cc: the iterator of watch(), and the method.
 void define_watch(pybind11::module_& module, ClientClass& client);

@@ -32,10 +32,6 @@ class MemberReader {
   Bundle::Member read(py::handle key, py::handle value) {
     if (!PyUnicode_Check(key.ptr())) throw TypeError("the names of a bundle's members are str, not " + type_name(key));
     std::string name(to_name(key));
-    if (is_mapping(value)) {
-      throw TypeError("the member '" + name + "' is a mapping: bundles are flat; join the names, as in '" + name +
-                      "/weight', or put it under a name of its own");
-    }
     try {
       return {std::move(name), read_value(value)};
     } catch (const TypeError& error) {
@@ -76,11 +72,26 @@ std::vector<Bundle::Member> read_members(py::handle data, py::handle dtype) {
   return members;
 }
 
-py::object put(Client& self, py::handle name, py::handle data, py::handle dtype, bool overwrite, py::handle metadata) {
+// Whether the mapping holds more than a flat bundle can: mappings of its own, or leaves that are no tensors.
+bool is_nested(py::handle mapping, const py::object& is_nested_value) {
+  if (as_bundle(mapping) != nullptr) return false;
+  for (const py::handle value : py::iter(mapping.attr("values")())) {
+    if (!is_array_like(value) && py::cast<bool>(is_nested_value(value))) return true;
+  }
+  return false;
+}
+
+py::object put(Client& self, py::handle name, py::object data, py::handle dtype, bool overwrite, py::object metadata) {
   const std::string_view text = to_name(name);
-  const PutOptions options{overwrite, to_metadata(metadata)};
   if (is_mapping(data)) {
+    const py::module_ nested = py::module_::import("tensorbroker._nested");
+    if (is_nested(data, nested.attr("is_nested_value"))) {
+      py::tuple flat = nested.attr("flatten")(data, metadata);
+      data = flat[0];
+      metadata = flat[1];
+    }
     const std::vector<Bundle::Member> members = read_members(data, dtype);
+    const PutOptions options{overwrite, to_metadata(metadata)};
     Bundle bundle;
     {
       const NoGil no_gil;
@@ -88,6 +99,7 @@ py::object put(Client& self, py::handle name, py::handle data, py::handle dtype,
     }
     return wrap(std::move(bundle));
   }
+  const PutOptions options{overwrite, to_metadata(metadata)};
   const Tensor source = read_data(data, dtype);
   Tensor tensor;
   {

@@ -1,6 +1,7 @@
 #include "python/src/errors.h"
 
 #include <array>
+#include <cerrno>
 #include <exception>
 #include <string>
 
@@ -10,7 +11,7 @@ namespace {
 namespace py = pybind11;
 
 // By error code, for the life of the process.
-std::array<PyObject*, 15> g_classes{};
+std::array<PyObject*, 16> g_classes{};
 
 PyObject*& class_of(ErrorCode code) { return g_classes[static_cast<std::size_t>(code)]; }
 
@@ -61,11 +62,27 @@ void define_classes(py::module_& module) {
   class_of(ErrorCode::kType) = PyExc_TypeError;
   class_of(ErrorCode::kIndex) = PyExc_IndexError;
   class_of(ErrorCode::kRuntime) = PyExc_RuntimeError;
+  class_of(ErrorCode::kFile) = PyExc_OSError;
+}
+
+// OSError chooses the subclass by its number: FileNotFoundError and the like.
+void set_file_error(const FileError& error) {
+  const py::object path = py::reinterpret_steal<py::object>(PyUnicode_DecodeFSDefault(error.path().c_str()));
+  if (!path) return;
+  errno = error.error_number();
+  PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path.ptr());
 }
 
 }  // namespace
 
-void set_python_error(const Error& error) noexcept { PyErr_SetString(class_of(error), error.what()); }
+// A message may hold what a user sent, which need not be UTF-8.
+void set_python_error(const Error& error) noexcept {
+  const std::string_view what = error.what();
+  PyObject* const message = PyUnicode_DecodeUTF8(what.data(), static_cast<Py_ssize_t>(what.size()), "backslashreplace");
+  if (message == nullptr) return;  // MemoryError is set
+  PyErr_SetObject(class_of(error), message);
+  Py_DECREF(message);
+}
 
 std::string type_name(py::handle object) { return std::string("'") + Py_TYPE(object.ptr())->tp_name + "'"; }
 
@@ -74,6 +91,8 @@ void define_errors(py::module_& module) {
   py::register_local_exception_translator([](std::exception_ptr raised) {
     try {
       if (raised) std::rethrow_exception(raised);
+    } catch (const FileError& error) {
+      set_file_error(error);
     } catch (const Error& error) {
       set_python_error(error);
     }

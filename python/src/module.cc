@@ -13,6 +13,7 @@
 #include "python/src/numpy_api.h"
 #include "python/src/places.h"
 #include "python/src/py_tensor.h"
+#include "python/src/source.h"
 #include "python/src/tensor_class.h"
 
 namespace tensorbroker::python {
@@ -42,6 +43,7 @@ void define_module(py::module_& module) {
       "from_dlpack", [](py::handle object) { return wrap(import_dlpack(object)); }, py::arg("ext_tensor"),
       "A tensor over the memory of any object with __dlpack__.");
   module.def("_view_of", &view_of);
+  module.def("_is_array_like", &is_array_like);
 }
 
 }  // namespace

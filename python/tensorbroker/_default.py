@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 from tensorbroker import _core
-from tensorbroker._core import Client, Info, Tensor, Watch
+from tensorbroker._core import Bundle, Client, Info, Tensor, Watch
 
 
 class _Clients:
@@ -66,7 +66,11 @@ def open_view(handle: str, dtype: Any, offset: int, sizes: tuple[int, ...], stri
 def put(
     name: str, data: Any, *, dtype: Any = None, overwrite: bool = True, metadata: dict[str, Any] | None = None
 ) -> Any:
-    """Copy once, and publish atomically. A mapping of names to tensors makes a Bundle, anything else a Tensor."""
+    """Copy once, and publish atomically. A mapping of names to tensors makes a Bundle, anything else a Tensor.
+
+    A nested mapping, an optimizer's state_dict say, becomes a bundle of its tensors by dotted path, with the other
+    leaves as metadata; the bundle's nested() gives it back.
+    """
     return default_client().put(name, data, dtype=dtype, overwrite=overwrite, metadata=metadata)
 
 
@@ -83,6 +87,30 @@ def open(name_or_handle: str, mode: str = "r") -> Any:
 def delete(name: str) -> None:
     """Remove the name; those who hold what it denoted keep it. NotFoundError where there is none."""
     default_client().delete(name)
+
+
+def load_safetensors(
+    name: str,
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+    *,
+    overwrite: bool = True,
+    metadata: dict[str, Any] | None = None,
+) -> Bundle:
+    """Publish a safetensors file as a bundle, read straight into its pages.
+
+    The bundle has the file's metadata unless others are given. OSError where the file cannot be read, ValueError where
+    it is not as the format says or holds a dtype that tensors do not have.
+    """
+    return default_client().load_safetensors(name, path, overwrite=overwrite, metadata=metadata)
+
+
+def save_safetensors(name: str, path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> None:
+    """Write a bundle or tensor to a safetensors file, which replaces the one at `path` when it is whole.
+
+    Tensors are written in C order, tied ones each for itself. NotFoundError where there is no such name, OSError where
+    the file cannot be written, TypeError for a dtype that the format does not have.
+    """
+    default_client().save_safetensors(name, path)
 
 
 def exists(name: str) -> bool:

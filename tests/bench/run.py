@@ -126,7 +126,7 @@ def build_table(cpp: dict[str, float], py: dict[str, float]) -> Table:
     table.add_row("create 1 GiB, warm", show(cpp["create_1gib_warm"]), show(py["create_1gib"]), "", "")
     table.add_row(
         "put to wake in another process",
-        show(cpp["put_to_wake/manual_time"]),
+        show(cpp["put_to_wake"]),
         show(py["put_to_wake"]),
         round_trip,
         "",

@@ -56,6 +56,19 @@ TEST_F(AdoptionTest, EveryTensorIsThereByteForByteAndWritersGoOn) {
   EXPECT_THROW(publish(session, "x", extent.range.offset, 64), InvalidArgumentError) << "t0's old block is its owner's";
 }
 
+TEST_F(AdoptionTest, LimitsThatASuccessorWasToldAreKeptByTheNextOne) {
+  create(64 * kMiB);
+  kill_broker();
+  ASSERT_TRUE(adopt());
+  store->set_limits(32 * kMiB, 3 * kMiB, 5 * kMiB, 7.5);
+  kill_broker();
+  ASSERT_TRUE(adopt());
+  EXPECT_EQ(store->options().capacity, 32 * kMiB);
+  EXPECT_EQ(store->options().session_limit, 3 * kMiB);
+  EXPECT_EQ(store->options().user_limit, 5 * kMiB);
+  EXPECT_EQ(store->options().idle_exit_seconds, 7.5);
+}
+
 TEST_F(AdoptionTest, RetiredEntriesThatAreLeasedStayAndTheOthersGo) {
   create();
   const std::uint64_t session = connect();

@@ -75,6 +75,14 @@ TEST_F(Create, ADraftOutlivesItsClientButCannotBePublishedThen) {
   EXPECT_THROW(draft.publish(), ClosedError);
 }
 
+TEST_F(Create, ADraftIsPublishedByTheClientThatMadeItAndNoOther) {
+  Client other = broker_.connect();
+  Tensor draft = other.create("x", {4}, kFloat32);
+  other.close();
+  EXPECT_THROW(draft.publish(), ClosedError) << "client_ is open, and not asked";
+  EXPECT_TRUE(draft.is_draft());
+}
+
 // One without elements has no block, and one that was discarded has none any more.
 TEST(Drafts, KeepWhatTheyNeedOfTheirInstanceAndNoMore) {
   const std::size_t mapped = attachments_mapped();

@@ -102,5 +102,18 @@ TEST_F(Wait, GoesOnInALaterInstanceWhoseVersionsAreHigher) {
   EXPECT_GT(got->version(), version);
 }
 
+TEST(WaitWithAutostart, ManyShortOnesFindADeadBrokerAndStartItsSuccessor) {
+  test::BrokerProcess broker;
+  ConnectOptions options = broker.connect_options();
+  options.autostart = true;
+  const Client client = Client::connect(options);
+  broker.end(SIGKILL);
+  const std::string before = broker.at().log();
+  EXPECT_TRUE(test::eventually([&] {
+    EXPECT_FALSE(client.wait("w", 0, milliseconds(20)));
+    return broker.at().log() != before;
+  })) << "nobody started a successor";
+}
+
 }  // namespace
 }  // namespace tensorbroker

@@ -26,8 +26,7 @@ class SegmentTest : public testing::Test {
   std::string path(SegmentKind kind) const { return "/dev/shm/" + name_.segment(kind, kId); }
 
   Catalog make_catalog() {
-    return Catalog::create(name_, kId, InstanceId{1, 2, 3},
-                           {.capacity = 1 << 20, .max_tensors = 100, .runtime_dir = "/x"});
+    return Catalog::create(name_, kId, InstanceId{1, 2, 3}, {.max_tensors = 100, .runtime_dir = "/x"});
   }
 
   // Overwrites part of the first page.
@@ -52,12 +51,14 @@ class SegmentTest : public testing::Test {
 
 TEST_F(SegmentTest, IsFoundByNameWithModeAndTables) {
   Catalog catalog = make_catalog();
+  catalog.record_limits({.capacity = 1 << 20, .idle_exit_seconds = 2.5, .runtime_dir = {}});
   catalog.finish();
   struct stat status{};
   ASSERT_EQ(stat(path(SegmentKind::kCatalog).c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
   const Catalog opened = Catalog::open(name_, kId, Access::kReadOnly);
   EXPECT_EQ(opened.options().capacity, 1u << 20);
+  EXPECT_EQ(opened.options().idle_exit_seconds, 2.5);
   EXPECT_EQ(opened.options().runtime_dir, "/x");
   EXPECT_EQ(opened.segment().instance(), (InstanceId{1, 2, 3}));
 }

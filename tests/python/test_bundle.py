@@ -123,7 +123,6 @@ def test_another_process(client: tb.Client) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"a": {"b": [1]}}, "the member 'a' is a mapping: bundles are flat; join the names, as in 'a/weight'"),
         ({"a": None}, "the member 'a': .*'NoneType'.*leave out what is no tensor, or keep it in the metadata"),
         ({"a": "text"}, "the member 'a': .*'str'"),
         ({"a": np.array([None])}, "the member 'a': .*hold numbers, not objects"),

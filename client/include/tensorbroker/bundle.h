@@ -23,6 +23,11 @@ class Bundle {
   using Member = std::pair<std::string, Tensor>;
 
   Bundle() = default;
+  Bundle(const Bundle& other);
+  Bundle(Bundle&& other) noexcept = default;
+  Bundle& operator=(const Bundle& other);
+  Bundle& operator=(Bundle&& other) noexcept = default;
+  ~Bundle() = default;
   // REQUIRES: the storage of a leased bundle entry. The members are decoded at their first use.
   explicit Bundle(detail::StorageRef storage);
 

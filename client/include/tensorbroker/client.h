@@ -111,6 +111,14 @@ class Client {
   }
   void remove(std::string_view name);  // NotFoundError; those who hold it keep it
 
+  // ---- safetensors files
+  // Publishes what the file holds as a bundle, read straight into its pages. Without metadata in the options it has the
+  // file's. Throws FileError, and InvalidArgumentError for a file that is not as the format says.
+  Bundle load_safetensors(std::string_view name, const std::string& path, const PutOptions& options = {});
+  // Writes a bundle or tensor, in C order and tied members each for itself, and replaces the file when all is written.
+  // Throws NotFoundError, FileError, and TypeError for a dtype that the format does not have.
+  void save_safetensors(std::string_view name, const std::string& path) const;
+
   // ---- mutable tensors, opened "r+"; with a name, ExistsError where it is taken; "" makes it anonymous
   Tensor empty(std::span<const std::int64_t> sizes, DType dtype = kFloat32, std::string_view name = {},
                std::string_view metadata = {});

@@ -82,10 +82,12 @@ const DTypeInfo& info(DType dtype) noexcept;
 inline std::size_t itemsize(DType dtype) noexcept { return info(dtype).itemsize; }
 inline std::string_view name(DType dtype) noexcept { return info(dtype).name; }
 
-// The dtype for a number from outside, a name, or a DLPack (code, bits) pair; nullopt where there is none.
+// The dtype for a number from outside, a name, safetensors' name, or a DLPack (code, bits) pair; nullopt where there is
+// none.
 // Names also take torch's aliases ("float", "double", "half", "int", "long", "short", "cfloat", "cdouble").
 std::optional<DType> dtype_from_code(std::uint8_t code) noexcept;
 std::optional<DType> dtype_from_name(std::string_view name) noexcept;
+std::optional<DType> dtype_from_safetensors(std::string_view name) noexcept;
 std::optional<DType> dtype_from_dlpack(std::uint8_t code, std::uint8_t bits) noexcept;
 
 // dtype_of<float>() == kFloat32: the dtype that stores a C++ type. float16, bfloat16 and float8 have none.

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace tensorbroker {
 
@@ -28,6 +29,7 @@ enum class ErrorCode : std::uint8_t {
   kType = 12,              // a wrong type or dtype: TypeError in Python
   kIndex = 13,             // an index out of range: IndexError in Python
   kRuntime = 14,           // an operation that torch refuses with RuntimeError
+  kFile = 15,              // a file cannot be read or written: OSError in Python
 };
 
 class Error : public std::runtime_error {
@@ -91,6 +93,18 @@ class IndexError : public CodedError<ErrorCode::kIndex> {
 };
 class RuntimeError : public CodedError<ErrorCode::kRuntime> {
   using CodedError::CodedError;
+};
+// The system refused something about a file of the user's. Says why, and which one.
+class FileError : public CodedError<ErrorCode::kFile> {
+ public:
+  FileError(int error_number, std::string path, const std::string& message)
+      : CodedError(message), error_number_(error_number), path_(std::move(path)) {}
+  int error_number() const noexcept { return error_number_; }  // an errno
+  const std::string& path() const noexcept { return path_; }
+
+ private:
+  int error_number_;
+  std::string path_;
 };
 
 // Throws the class that belongs to `code`. `code` must not be kOk.
