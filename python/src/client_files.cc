@@ -13,7 +13,7 @@ namespace {
 // As the file system has it: undecodable bytes are surrogates in a str.
 std::string to_file_path(py::handle path) {
   PyObject* bytes = nullptr;
-  if (PyUnicode_FSConverter(path.ptr(), &bytes) == 0) throw py::error_already_set();
+  if (PyUnicode_FSConverter(path.ptr(), static_cast<void*>(&bytes)) == 0) throw py::error_already_set();
   return py::cast<std::string>(py::reinterpret_steal<py::bytes>(bytes));
 }
 
