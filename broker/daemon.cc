@@ -1,19 +1,23 @@
 #include "broker/daemon.h"
 
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <string>
 #include <utility>
 
 #include "broker/dispatch.h"
+#include "proto/segment.h"
 
 namespace tensorbroker::broker {
 namespace {
 
 // Removes the lock's name where a start fails that had found nothing to adopt.
-Opened open_or_clean_up(const Options& options, const Place& place, SegmentGuards& guards, InstanceLock& lock) {
+Opened open_or_clean_up(const Options& options, const Place& place, const StoreHooks& hooks, InstanceLock& lock) {
   try {
-    return open_store(options, place, guards);
+    return open_store(options, place, hooks);
   } catch (...) {
     if (!has_segments(place.name)) lock.remove_name();
     throw;
@@ -23,8 +27,13 @@ Opened open_or_clean_up(const Options& options, const Place& place, SegmentGuard
 }  // namespace
 
 Daemon::Daemon(const Options& options, const Place& place, InstanceLock lock)
-    : lock_(std::move(lock)),
-      opened_(open_or_clean_up(options, place, guards_, lock_)),
+    : place_(place),
+      lock_(std::move(lock)),
+      names_(loop_, place, lock_,
+             {.segments_are_there = [this] { return segments_are_there(); },
+              .listen = [this] { make_server(); },
+              .end_instance = [this] { stop(false, {}); }}),
+      opened_(open_or_clean_up(options, place, hooks(), lock_)),
       sessions_(loop_, store_, guards_, [this] { housekeeping_.run(); }),
       memory_(std::make_unique<MemoryWork>(loop_, store_, [this] { housekeeping_.run(); })),
       idle_(loop_, store_, sessions_, [this] { stop(false, {}); }),
@@ -40,7 +49,8 @@ Daemon::Daemon(const Options& options, const Place& place, InstanceLock lock)
     spdlog::info("signal {} ({})", signal, sigabbrev_np(signal));
     stop(false, {});
   });
-  listen(place);
+  listen();
+  names_.start(store_.catalog().segment().name(), store_.arena().name());
   const CatalogOptions& o = store_.options();
   spdlog::info("instance {} {}: capacity {} bytes, {} sessions, socket {}", place.name.instance,
                opened_.adopted ? "adopted" : "created", o.capacity, store_.sessions().size(), place.socket);
@@ -48,11 +58,41 @@ Daemon::Daemon(const Options& options, const Place& place, InstanceLock lock)
 
 Daemon::~Daemon() = default;
 
-void Daemon::listen(const Place& place) {
+StoreHooks Daemon::hooks() {
+  return {.mapped =
+              [this](SessionSegment& session) {
+                guards_.add(session);
+                names_.add_session(session);
+              },
+          .unmapping =
+              [this](SessionSegment& session) {
+                names_.forget_session(session);
+                guards_.remove(session);
+              }};
+}
+
+bool Daemon::segments_are_there() const {
+  const auto is_there = [](const std::string& segment) {
+    return access((std::string(kShmDirectory) + "/" + segment).c_str(), F_OK) == 0;
+  };
+  if (!is_there(store_.catalog().segment().name()) || !is_there(store_.arena().name())) return false;
+  const std::vector<std::uint64_t> sessions = store_.sessions();
+  return std::all_of(sessions.begin(), sessions.end(), [&](std::uint64_t session) {
+    return is_there(place_.name.segment(SegmentKind::kSession, session));
+  });
+}
+
+// The socket's name may be there already, as another one's that nobody listens on.
+void Daemon::make_server() {
+  if (server_ != nullptr) server_->abandon();
+  server_ = std::make_unique<Server>(loop_, place_.socket, [this](const std::shared_ptr<Channel>& channel) {
+    return std::make_shared<Dispatch>(services_, channel);
+  });
+}
+
+void Daemon::listen() {
   try {
-    server_ = std::make_unique<Server>(loop_, place.socket, [this](const std::shared_ptr<Channel>& channel) {
-      return std::make_shared<Dispatch>(services_, channel);
-    });
+    make_server();
   } catch (const Error&) {
     if (!opened_.adopted) end_in_order();
     throw;
@@ -85,6 +125,8 @@ void Daemon::end_in_order() {
   memory_.reset();  // the worker touches no page from here on
   store_.close_root();
   store_.unlink_all();
+  // Where the lock's name is another broker's by now, so is the socket's.
+  if (!lock_.still_named()) server_->abandon();
   server_.reset();
   lock_.remove_name();
 }

@@ -11,6 +11,7 @@
 #include "broker/event_loop.h"
 #include "broker/housekeeping.h"
 #include "broker/idle_exit.h"
+#include "broker/instance_names.h"
 #include "broker/memory_work.h"
 #include "broker/options.h"
 #include "broker/segment_guards.h"
@@ -34,15 +35,20 @@ class Daemon {
   void run();
 
  private:
-  void listen(const Place& place);
+  StoreHooks hooks();
+  void make_server();
+  void listen();
+  bool segments_are_there() const;
   // Asks run() to return; the first one counts.
   void stop(bool keep, std::function<void()> answered);
   void end_in_order();
 
   // In the order in which they depend on each other.
   EventLoop loop_;
+  const Place place_;
   InstanceLock lock_;
   SegmentGuards guards_;
+  InstanceNames names_;
   Opened opened_;
   Store& store_ = opened_.store;
   SessionRegistry sessions_;

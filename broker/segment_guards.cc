@@ -2,14 +2,12 @@
 
 namespace tensorbroker::broker {
 
-StoreHooks SegmentGuards::hooks() {
-  return {.mapped =
-              [this](SessionSegment& session) {
-                const Segment& segment = session.segment();
-                guards_.insert_or_assign(session.id(), GuardedMapping(segment.data(), segment.size()));
-              },
-          .unmapping = [this](SessionSegment& session) { guards_.erase(session.id()); }};
+void SegmentGuards::add(const SessionSegment& session) {
+  const Segment& segment = session.segment();
+  guards_.insert_or_assign(session.id(), GuardedMapping(segment.data(), segment.size()));
 }
+
+void SegmentGuards::remove(const SessionSegment& session) { guards_.erase(session.id()); }
 
 std::vector<std::uint64_t> SegmentGuards::truncated() const {
   std::vector<std::uint64_t> found;

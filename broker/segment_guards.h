@@ -8,14 +8,15 @@
 #include <vector>
 
 #include "broker/guard.h"
-#include "broker/store.h"
+#include "proto/session.h"
 
 namespace tensorbroker::broker {
 
 class SegmentGuards {
  public:
-  // What tells this object of mappings; it must outlive the store that gets it.
-  StoreHooks hooks();
+  // Told of each mapping, and before it is unmapped.
+  void add(const SessionSegment& session);
+  void remove(const SessionSegment& session);
 
   // Sessions whose segment is shorter than it was made, so that a fault was met.
   std::vector<std::uint64_t> truncated() const;

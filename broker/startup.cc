@@ -128,7 +128,7 @@ InstanceLock take_lock(const Place& place) {
 
 bool has_segments(const InstanceName& name) { return !segments_of(name).empty(); }
 
-Opened open_store(const Options& options, const Place& place, SegmentGuards& guards) {
+Opened open_store(const Options& options, const Place& place, const StoreHooks& hooks) {
   // The locks of the dead are held until all of them are revoked.
   std::map<std::uint64_t, Liveness> looked_at;
   const auto is_alive = [&](std::uint64_t session) {
@@ -138,11 +138,11 @@ Opened open_store(const Options& options, const Place& place, SegmentGuards& gua
       return false;
     }
   };
-  if (auto adopted = Store::adopt(place.name, is_alive, guards.hooks())) {
+  if (auto adopted = Store::adopt(place.name, is_alive, hooks)) {
     apply_explicit(options, *adopted);
     return {std::move(*adopted), true};
   }
-  return {Store::create(place.name, random_instance(), new_options(options, place), guards.hooks()), false};
+  return {Store::create(place.name, random_instance(), new_options(options, place), hooks), false};
 }
 
 }  // namespace tensorbroker::broker

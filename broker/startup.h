@@ -9,7 +9,6 @@
 #include <string>
 
 #include "broker/options.h"
-#include "broker/segment_guards.h"
 #include "broker/store.h"
 #include "proto/instance_lock.h"
 
@@ -35,7 +34,7 @@ struct Opened {
   bool adopted = false;
 };
 bool has_segments(const InstanceName& name);
-Opened open_store(const Options& options, const Place& place, SegmentGuards& guards);
+Opened open_store(const Options& options, const Place& place, const StoreHooks& hooks);
 
 }  // namespace tensorbroker::broker
 

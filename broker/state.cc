@@ -24,7 +24,13 @@ Store::State::State(InstanceName instance_name, std::uint64_t id, Catalog mapped
       heap(catalog),
       index(catalog.view()),
       pins(catalog),
-      extents(catalog) {}
+      extents(catalog) {
+  // Even where the lock of the instance was removed, nobody adopts what a living broker serves.
+  if (!file.try_lock()) {
+    throw Error(ErrorCode::kRuntime, "a living broker serves " + file.name() +
+                                         ", though its lock was removed; connect to it, or end it first");
+  }
+}
 
 void Store::State::check_open() const {
   if (closed) throw ClosedError("the broker of instance " + name.instance + " is ending; connect again");

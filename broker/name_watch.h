@@ -1,0 +1,47 @@
+// Tells when names that others find this broker by may be gone: a cleaner was at /dev/shm or at the runtime directory.
+//
+// One inotify descriptor; where there is none to be had it never tells, and says so in the log. Nothing wakes while
+// nothing happens to the names. On the loop's thread.
+
+#ifndef TENSORBROKER_BROKER_NAME_WATCH_H_
+#define TENSORBROKER_BROKER_NAME_WATCH_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "broker/event_loop.h"
+
+namespace tensorbroker::broker {
+
+class NameWatch {
+ public:
+  // `look`: called after something happened to a watched name; it looks for itself what is gone.
+  NameWatch(EventLoop& loop, std::function<void()> look);
+  NameWatch(const NameWatch&) = delete;
+  NameWatch& operator=(const NameWatch&) = delete;
+  ~NameWatch();
+
+  // A file whose name should stay. Replaces an earlier watch of the same path.
+  void watch_file(const std::string& path);
+  // A directory that should stay, and the names in it.
+  void watch_directory(const std::string& path);
+  // Before this process removes the name itself.
+  void forget(const std::string& path);
+
+ private:
+  void watch(const std::string& path, std::uint32_t events);
+  void wait();
+
+  EventLoop& loop_;
+  std::function<void()> look_;
+  const int fd_;  // -1: none to be had
+  std::map<std::string, int> watches_;
+  std::unique_ptr<ReadableWatch> readable_;
+};
+
+}  // namespace tensorbroker::broker
+
+#endif  // TENSORBROKER_BROKER_NAME_WATCH_H_
