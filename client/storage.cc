@@ -103,6 +103,10 @@ const Storage& Storage::source() const noexcept {
   return kind() == StorageKind::kPrivate ? *extra_->source.get() : *this;
 }
 
+bool Storage::is_copied() const noexcept {
+  return kind() == StorageKind::kPrivate && !extra_->is_private_map && nbytes_ > 0;
+}
+
 const DraftSpec* Storage::draft() const noexcept {
   return extra_ != nullptr && extra_->was_draft ? &extra_->draft : nullptr;
 }

@@ -77,6 +77,8 @@ class Storage {
   HeapRecord record() const;
   // A private copy's source, else this.
   const Storage& source() const noexcept;
+  // Whether it is a private copy whose bytes were copied, not mapped.
+  bool is_copied() const noexcept;
 
   // ---- drafts; null for other kinds. Stays after publication (its header is then also in record()).
   const DraftSpec* draft() const noexcept;
@@ -120,6 +122,9 @@ class Storage {
   std::atomic<Storage*> shared_copy_{nullptr};  // the shared private copy, while there is one
   std::unique_ptr<Extra> extra_;                // of drafts, private copies and foreign memory
 };
+
+// Bytes from the begin of the tensor's storage to its first element; 0 where it has none.
+std::size_t offset_in_storage(const Tensor& tensor);
 
 }  // namespace detail
 }  // namespace tensorbroker

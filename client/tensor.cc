@@ -53,12 +53,6 @@ std::byte* readable(const Storage& storage, std::byte* base) {
   return const_cast<std::byte*>(attachment.arena().data()) + offset;
 }
 
-StorageRef foreign(void* data, std::span<const std::int64_t> sizes, DType dtype, bool writable,
-                   std::function<void(void*)> deleter) {
-  const auto bytes = static_cast<std::size_t>(checked_nbytes(sizes, itemsize(dtype)));
-  return Storage::foreign(data, bytes, writable, std::move(deleter));
-}
-
 }  // namespace
 
 Tensor::Tensor(StorageRef storage, std::byte* data, DType dtype, Geometry geometry)
@@ -141,18 +135,20 @@ void Tensor::check_dtype(DType wanted) const {
                   std::string(tensorbroker::name(wanted)));
 }
 
+void Tensor::check_contiguous() const {
+  if (is_contiguous()) return;
+  throw RuntimeError("a span is of contiguous elements, and this tensor of sizes " + geometry_.sizes.to_string() +
+                     " has strides " + geometry_.strides.to_string() + ": use accessor<T, " +
+                     std::to_string(std::max<std::int64_t>(dim(), 1)) + ">()");
+}
+
+void Tensor::check_dim(std::size_t wanted) const {
+  if (static_cast<std::size_t>(dim()) == wanted) return;
+  throw RuntimeError("an accessor of " + std::to_string(wanted) +
+                     " dimensions was asked for, and the tensor of sizes " + geometry_.sizes.to_string() + " has " +
+                     std::to_string(dim()));
+}
+
 std::ostream& operator<<(std::ostream& out, const Tensor& tensor) { return out << tensor.to_string(); }
-
-Tensor from_blob(void* data, std::span<const std::int64_t> sizes, DType dtype, std::function<void(void*)> deleter) {
-  Geometry geometry = contiguous_geometry(sizes);
-  return Tensor(foreign(data, sizes, dtype, true, std::move(deleter)), static_cast<std::byte*>(data), dtype,
-                std::move(geometry));
-}
-
-Tensor from_blob(const void* data, std::span<const std::int64_t> sizes, DType dtype) {
-  Geometry geometry = contiguous_geometry(sizes);
-  void* const bytes = const_cast<void*>(data);  // the storage is read-only
-  return Tensor(foreign(bytes, sizes, dtype, false, {}), static_cast<std::byte*>(bytes), dtype, std::move(geometry));
-}
 
 }  // namespace tensorbroker

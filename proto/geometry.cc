@@ -119,6 +119,24 @@ std::int64_t checked_nbytes(std::span<const std::int64_t> sizes, std::size_t ite
   return has_zero(sizes) ? 0 : product;
 }
 
+std::int64_t checked_reach(const Geometry& geometry, std::size_t itemsize) {
+  if (checked_numel(geometry.sizes) == 0) return 0;
+  std::int64_t elements = 1;
+  std::int64_t bytes = 0;
+  bool overflow = false;
+  for (std::size_t d = 0; d < geometry.sizes.size(); ++d) {
+    std::int64_t reach = 0;
+    overflow |= __builtin_mul_overflow(geometry.sizes[d] - 1, geometry.strides[d], &reach);
+    overflow |= __builtin_add_overflow(elements, reach, &elements);
+  }
+  overflow |= __builtin_mul_overflow(elements, static_cast<std::int64_t>(itemsize), &bytes);
+  if (overflow) {
+    throw InvalidArgumentError("Storage size calculation overflowed with sizes=" + text(geometry.sizes) +
+                               " and strides=" + text(geometry.strides) + ": a tensor has at most 2^63 - 1 bytes");
+  }
+  return bytes;
+}
+
 std::int64_t numel(const Geometry& geometry) noexcept {
   // Without this look for a 0, sizes such as (2^40, 2^40, 0) would overflow on the way.
   if (has_zero(geometry.sizes)) return 0;

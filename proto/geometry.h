@@ -20,6 +20,10 @@ std::int64_t checked_numel(std::span<const std::int64_t> sizes);
 // The size in bytes of a contiguous tensor; InvalidArgumentError beyond int64, else as checked_numel.
 std::int64_t checked_nbytes(std::span<const std::int64_t> sizes, std::size_t itemsize);
 
+// Bytes from the first element to behind the last one, strides of any sign but negative; 0 where there is no element.
+// InvalidArgumentError beyond int64, else as checked_numel. REQUIRES: as many strides as sizes.
+std::int64_t checked_reach(const Geometry& geometry, std::size_t itemsize);
+
 // The number of elements of sizes that were checked before.
 std::int64_t numel(const Geometry& geometry) noexcept;
 

@@ -1,4 +1,5 @@
-// The structures of DLPack 1.x as they cross library boundaries (https://dmlc.github.io/dlpack). Plain data.
+// The structures of DLPack 1.x as they cross library boundaries (https://dmlc.github.io/dlpack). Plain data, with
+// DLPack's names for the members.
 
 #ifndef TENSORBROKER_PYTHON_SRC_DLPACK_ABI_H_
 #define TENSORBROKER_PYTHON_SRC_DLPACK_ABI_H_
@@ -7,27 +8,14 @@
 
 namespace tensorbroker::python::dlpack {
 
-inline constexpr std::uint32_t kMajor = 1;
-inline constexpr std::uint32_t kMinor = 1;
-
-inline constexpr std::int32_t kCpu = 1;
-inline constexpr std::uint64_t kReadOnlyFlag = 1;
-inline constexpr std::uint64_t kCopiedFlag = 2;
-
-// Names of capsules, before and after somebody took what is in them.
-inline constexpr const char* kLegacyName = "dltensor";
-inline constexpr const char* kLegacyUsed = "used_dltensor";
-inline constexpr const char* kVersionedName = "dltensor_versioned";
-inline constexpr const char* kVersionedUsed = "used_dltensor_versioned";
-
 struct Version {
   std::uint32_t major;
   std::uint32_t minor;
 };
 
 struct Device {
-  std::int32_t type;
-  std::int32_t id;
+  std::int32_t device_type;
+  std::int32_t device_id;
 };
 
 struct DataType {
@@ -47,17 +35,24 @@ struct Array {
 };
 
 struct Legacy {
-  Array array;
-  void* context;
+  // Names of capsules, before and after somebody took what is in them.
+  static constexpr const char* kName = "dltensor";
+  static constexpr const char* kUsedName = "used_dltensor";
+
+  Array dl_tensor;
+  void* manager_ctx;
   void (*deleter)(Legacy*);
 };
 
 struct Versioned {
+  static constexpr const char* kName = "dltensor_versioned";
+  static constexpr const char* kUsedName = "used_dltensor_versioned";
+
   Version version;
-  void* context;
+  void* manager_ctx;
   void (*deleter)(Versioned*);
   std::uint64_t flags;
-  Array array;
+  Array dl_tensor;
 };
 
 static_assert(sizeof(Array) == 48 && sizeof(Legacy) == 64 && sizeof(Versioned) == 80);

@@ -1,81 +1,81 @@
+#include <tensorbroker/detail/dlpack_managed.h>
 #include <tensorbroker/error.h>
 
 #include <memory>
 #include <string>
 #include <utility>
 
-#include "client/storage.h"
-#include "proto/geometry.h"
 #include "python/src/dlpack.h"
 #include "python/src/dlpack_abi.h"
 #include "python/src/errors.h"
+#include "python/src/gil.h"
 #include "python/src/memory.h"
 
 namespace tensorbroker::python {
 namespace {
 
-// Calls the producer's deleter when dropped. The producer says that it may be called from any thread; one written in
-// Python sees to the GIL itself.
+// The deleter may be called from any thread, says DLPack. One that was written with Python in mind takes the GIL, which
+// may end the thread where Python ends; once Python is over nobody needs the memory back.
 template <class Managed>
-std::shared_ptr<Managed> owned(Managed* managed) {
-  return std::shared_ptr<Managed>(managed, [](Managed* done) {
-    if (done->deleter != nullptr) done->deleter(done);
-  });
-}
-
-Geometry geometry_of(const dlpack::Array& array) {
-  Geometry geometry;
-  for (std::int32_t d = 0; d < array.ndim; ++d) geometry.sizes.push_back(array.shape[d]);
-  if (array.strides == nullptr) return contiguous_geometry(geometry.sizes);
-  const bool empty = checked_numel(geometry.sizes) == 0;
-  for (std::int32_t d = 0; d < array.ndim; ++d) {
-    const bool matters = array.shape[d] > 1 && !empty;
-    if (array.strides[d] < 0 && matters)
-      throw TypeError("tensors have no negative strides; make a copy of the array first");
-    geometry.strides.push_back(array.strides[d] < 0 ? 1 : array.strides[d]);
-  }
-  return geometry;
-}
-
-DType dtype_of(const dlpack::DataType& type) {
-  const auto dtype = type.lanes == 1 ? dtype_from_dlpack(type.code, type.bits) : std::nullopt;
-  if (!dtype) {
-    throw TypeError("DLPack type code " + std::to_string(type.code) + " of " + std::to_string(type.bits) + " bits in " +
-                    std::to_string(type.lanes) + " lanes is not a dtype of tensors; convert the array first");
-  }
-  return *dtype;
+void give_back(Managed* managed) {
+  if (managed->deleter == nullptr || is_python_over()) return;
+  take_or_sleep([managed] { managed->deleter(managed); });
 }
 
 template <class Managed>
-Tensor take(std::shared_ptr<Managed> owner, bool writable) {
-  const dlpack::Array& array = owner->array;
-  if (array.device.type != dlpack::kCpu) {
-    throw TypeError("the array is on another device than the CPU; copy it to the CPU first");
-  }
-  if (array.ndim < 0) throw TypeError("the DLPack array has a negative number of dimensions");
-  const DType dtype = dtype_of(array.dtype);
-  Geometry geometry = geometry_of(array);
-  const std::size_t bytes = reach(geometry, dtype);
-  void* data = bytes == 0 ? nullptr : static_cast<std::byte*>(array.data) + array.byte_offset;
-  auto storage =
-      detail::Storage::foreign(data, bytes, writable, [owner = std::move(owner)](void*) mutable { owner.reset(); });
-  std::byte* base = storage->data();
-  return Tensor(std::move(storage), base, dtype, std::move(geometry));
+bool holds(py::handle capsule) {
+  return PyCapsule_IsValid(capsule.ptr(), Managed::kName) != 0;
 }
 
 template <class Managed>
-std::shared_ptr<Managed> consume(const py::object& capsule, const char* name, const char* used) {
-  auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule.ptr(), name));
-  if (managed == nullptr || PyCapsule_SetName(capsule.ptr(), used) != 0) throw py::error_already_set();
-  return owned(managed);
+Tensor take(py::handle capsule, bool writable) {
+  auto* managed = static_cast<Managed*>(PyCapsule_GetPointer(capsule.ptr(), Managed::kName));
+  if (managed == nullptr || PyCapsule_SetName(capsule.ptr(), Managed::kUsedName) != 0) throw py::error_already_set();
+  return detail::import_managed(std::shared_ptr<Managed>(managed, &give_back<Managed>), writable);
 }
 
-py::object call_dlpack(py::handle object) {
+Tensor take_capsule(py::handle capsule, bool writable) {
+  if (holds<dlpack::Versioned>(capsule)) return take<dlpack::Versioned>(capsule, writable);
+  if (holds<dlpack::Legacy>(capsule)) return take<dlpack::Legacy>(capsule, writable);
+  throw TypeError("from_dlpack(): expected a DLPack capsule that nobody took yet, not " +
+                  py::cast<std::string>(py::repr(capsule)));
+}
+
+// JAX's arrays never change, and its capsules cannot say so.
+bool is_immutable(py::handle object) {
+  const py::object module = py::getattr(py::type::handle_of(object), "__module__", py::none());
+  return py::isinstance<py::str>(module) && py::cast<std::string>(module).starts_with("jax");
+}
+
+void check_device(py::handle device) {
+  if (device.is_none() || py::cast<std::string>(py::str(device)).starts_with("cpu")) return;
+  throw InvalidArgumentError(
+      "from_dlpack(): tensors lie in the memory of the CPU: device must be None or \"cpu\", not " +
+      py::cast<std::string>(py::repr(device)));
+}
+
+bool lies_elsewhere(py::handle object) {
+  if (!py::hasattr(object, "__dlpack_device__")) return false;
+  const auto device = py::reinterpret_borrow<py::tuple>(object.attr("__dlpack_device__")());
+  return py::cast<std::int32_t>(device[0]) != detail::kDlpackCpu;
+}
+
+// Asks the producer. `*copied` is set where it was asked for a copy and understood.
+py::object ask(py::handle object, py::handle device, py::handle copy, bool* copied) {
+  if (!py::hasattr(object, "__dlpack__")) {
+    throw TypeError("from_dlpack(): expected an object with __dlpack__ or a DLPack capsule, not " + type_name(object));
+  }
   const py::object method = object.attr("__dlpack__");
+  py::dict arguments;
+  arguments["max_version"] = py::make_tuple(detail::kDlpackMajor, detail::kDlpackMinor);
+  if (!copy.is_none()) arguments["copy"] = copy;
+  if (!device.is_none() && lies_elsewhere(object)) arguments["dl_device"] = py::make_tuple(detail::kDlpackCpu, 0);
   try {
-    return method(py::arg("max_version") = py::make_tuple(dlpack::kMajor, dlpack::kMinor));
+    py::object capsule = method(**arguments);
+    *copied = !copy.is_none() && py::cast<bool>(copy);
+    return capsule;
   } catch (py::error_already_set& error) {
-    // Producers from before DLPack 1.0 do not know the argument.
+    // Producers from before DLPack 1.0 do not know the arguments.
     if (!error.matches(PyExc_TypeError)) throw;
   }
   return method();
@@ -83,22 +83,22 @@ py::object call_dlpack(py::handle object) {
 
 }  // namespace
 
-Tensor import_dlpack(py::handle object) {
-  const py::object capsule = call_dlpack(object);
-  if (PyCapsule_IsValid(capsule.ptr(), dlpack::kVersionedName) != 0) {
-    auto managed = consume<dlpack::Versioned>(capsule, dlpack::kVersionedName, dlpack::kVersionedUsed);
-    // Of another major version nothing but the deleter may be used.
-    if (managed->version.major != dlpack::kMajor) {
-      throw TypeError("the array comes as DLPack " + std::to_string(managed->version.major) +
-                      ", which is not known here");
-    }
-    const bool writable = (managed->flags & dlpack::kReadOnlyFlag) == 0;
-    return take(std::move(managed), writable);
+Tensor import_dlpack(py::handle object, py::handle device, py::handle copy) {
+  check_device(device);
+  const bool must_copy = !copy.is_none() && py::cast<bool>(copy);
+  bool copied = false;
+  Tensor tensor;
+  if (const PyTensor* own = as_tensor(object)) {
+    tensor = live(*own);
+  } else if (PyCapsule_CheckExact(object.ptr())) {
+    tensor = take_capsule(object, true);
+  } else {
+    const py::object capsule = ask(object, device, copy, &copied);
+    tensor = take_capsule(capsule, copied || !is_immutable(object));
   }
-  if (PyCapsule_IsValid(capsule.ptr(), dlpack::kLegacyName) == 0) {
-    throw TypeError(type_name(object) + ".__dlpack__() gave no DLPack capsule that is still to be had");
-  }
-  return take(consume<dlpack::Legacy>(capsule, dlpack::kLegacyName, dlpack::kLegacyUsed), true);
+  if (!must_copy || copied) return tensor;
+  const NoGil no_gil;
+  return clone(tensor);
 }
 
 }  // namespace tensorbroker::python

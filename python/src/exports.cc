@@ -10,16 +10,18 @@
 namespace tensorbroker::python {
 namespace {
 
+// By where the memory begins. Blocks of a broker do not overlap; one that is held twice begins twice at one place.
+using Place = std::pair<const std::byte*, detail::Storage*>;
+
 struct Exported {
-  const std::byte* begin;
-  const std::byte* end;
+  const std::byte* end;  // a draft whose publication failed has none any more
   std::size_t times;
 };
 
 // Never destroyed: capsules may outlive everything.
 struct Table {
   std::mutex mutex;
-  std::map<detail::Storage*, Exported> storages;
+  std::map<Place, Exported> storages;
 };
 
 Table& table() {
@@ -31,19 +33,25 @@ Table& table() {
   return *instance;
 }
 
-}  // namespace
-
-void note_export(detail::Storage* storage) {
-  Table& exports = table();
-  const std::lock_guard lock(exports.mutex);
-  const Exported exported{storage->data(), storage->data() + storage->nbytes(), 0};
-  ++exports.storages.try_emplace(storage, exported).first->second.times;
+bool is_noted(const detail::Storage& storage) {
+  return storage.attachment() != nullptr && storage.kind() != detail::StorageKind::kPrivate && storage.nbytes() != 0;
 }
 
-void forget_export(detail::Storage* storage) noexcept {
+}  // namespace
+
+NotedExport::NotedExport(const detail::StorageRef& storage) : storage_(storage.get()) {
+  if (!is_noted(*storage_)) return;
+  begin_ = storage_->data();
   Table& exports = table();
   const std::lock_guard lock(exports.mutex);
-  const auto at = exports.storages.find(storage);
+  ++exports.storages.try_emplace({begin_, storage_}, Exported{begin_ + storage_->nbytes(), 0}).first->second.times;
+}
+
+NotedExport::~NotedExport() {
+  if (begin_ == nullptr) return;
+  Table& exports = table();
+  const std::lock_guard lock(exports.mutex);
+  const auto at = exports.storages.find({begin_, storage_});
   if (at != exports.storages.end() && --at->second.times == 0) exports.storages.erase(at);
 }
 
@@ -51,12 +59,12 @@ detail::StorageRef storage_exported_at(const void* address) {
   const auto* wanted = static_cast<const std::byte*>(address);
   Table& exports = table();
   const std::lock_guard lock(exports.mutex);
-  for (const auto& [storage, exported] : exports.storages) {
-    if (wanted < exported.begin || wanted >= exported.end) continue;
-    detail::retain(storage);
-    return detail::StorageRef(storage);
-  }
-  return {};
+  auto at = exports.storages.lower_bound({wanted + 1, nullptr});
+  if (at == exports.storages.begin()) return {};
+  --at;
+  if (wanted >= at->second.end) return {};
+  detail::retain(at->first.second);
+  return detail::StorageRef(at->first.second);
 }
 
 }  // namespace tensorbroker::python

@@ -23,6 +23,17 @@ void take_or_sleep(F&& take) noexcept {
   }
 }
 
+// Whether the interpreter is ending or gone, and this thread gets the GIL no more.
+inline bool is_python_over() noexcept {
+  if (Py_IsInitialized() == 0) return true;
+#if PY_VERSION_HEX >= 0x030d0000
+  const bool ending = Py_IsFinalizing() != 0;
+#else
+  const bool ending = _Py_IsFinalizing() != 0;
+#endif
+  return ending && PyGILState_Check() == 0;
+}
+
 // Without the GIL until the end of the scope. REQUIRES: the thread holds it.
 class NoGil {
  public:

@@ -1,4 +1,4 @@
-// Tensors over memory that is no broker's: fresh, a Python object's, or private pages of a broker tensor.
+// Tensors over memory that is no broker's: fresh, or a Python object's.
 
 #ifndef TENSORBROKER_PYTHON_SRC_MEMORY_H_
 #define TENSORBROKER_PYTHON_SRC_MEMORY_H_
@@ -9,9 +9,6 @@
 #include <cstddef>
 
 namespace tensorbroker::python {
-
-// Bytes from the first element to behind the last one. REQUIRES: no negative stride.
-std::size_t reach(const Geometry& geometry, DType dtype);
 
 // Fresh memory of this process, not cleared. Needs no GIL.
 Tensor new_tensor(Geometry geometry, DType dtype);
@@ -28,18 +25,11 @@ Tensor convert_copy(const Tensor& tensor, DType dtype);
 // Wants the GIL.
 Tensor alias(void* data, DType dtype, Geometry geometry, bool writable, pybind11::object owner);
 
-// The same tensor over private, writable pages with the bytes of now: copy-on-write pages of its block, or a copy of a
-// small one. All calls for one storage get the same pages. Needs no GIL.
-Tensor over_private_pages(const Tensor& tensor);
-
 // Whether the runs of memory that the two tensors reach are apart.
 bool are_apart(const Tensor& a, const Tensor& b);
 
 // Where the geometry's offset counts from. Throws as const_data() does.
 std::byte* base_of(const Tensor& tensor);
-
-// Bytes from the begin of the tensor's storage to its first element; 0 where it has none.
-std::size_t offset_in_storage(const Tensor& tensor);
 
 }  // namespace tensorbroker::python
 

@@ -40,8 +40,10 @@ void define_module(py::module_& module) {
       "from_numpy", [](py::handle array) { return wrap(share_array(array)); }, py::arg("ndarray"),
       "A tensor over the array's memory, wherever that is.");
   module.def(
-      "from_dlpack", [](py::handle object) { return wrap(import_dlpack(object)); }, py::arg("ext_tensor"),
-      "A tensor over the memory of any object with __dlpack__.");
+      "from_dlpack",
+      [](py::handle object, py::handle device, py::handle copy) { return wrap(import_dlpack(object, device, copy)); },
+      py::arg("ext_tensor"), py::kw_only(), py::arg("device") = py::none(), py::arg("copy") = py::none(),
+      "A tensor over the memory of any object with __dlpack__, or of a DLPack capsule.");
   module.def("_view_of", &view_of);
   module.def("_is_array_like", &is_array_like);
 }

@@ -50,13 +50,23 @@ Tensor from_torch(py::handle object) {
   return alias(data, dtype, std::move(geometry), true, std::move(tensor));
 }
 
+bool has_another_way(py::handle object) {
+  return PyObject_CheckBuffer(object.ptr()) != 0 || py::hasattr(object, "__array_interface__") ||
+         py::hasattr(object, "__array__");
+}
+
+// nullopt where DLPack does not do, and the object has another way: negative strides, a dtype of ml_dtypes' in NumPy, a
+// read-only array of an older NumPy.
 std::optional<Tensor> from_dlpack(py::handle object) {
+  const bool only_way = !has_another_way(object);
   try {
-    return import_dlpack(object);
+    return import_dlpack(object, py::none(), py::none());
   } catch (py::error_already_set& error) {
-    // The object may still have another way: an unsupported dtype, a read-only array of an older NumPy.
-    if (!error.matches(PyExc_Exception)) throw;
+    if (only_way || !error.matches(PyExc_Exception)) throw;
   } catch (const TypeError&) {
+    if (only_way) throw;
+  } catch (const InvalidArgumentError&) {
+    if (only_way) throw;
   }
   return std::nullopt;
 }

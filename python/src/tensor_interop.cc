@@ -2,7 +2,6 @@
 
 #include "python/src/array.h"
 #include "python/src/dlpack.h"
-#include "python/src/dlpack_abi.h"
 #include "python/src/errors.h"
 #include "python/src/tensor_class.h"
 
@@ -61,12 +60,15 @@ void define_interop(TensorClass& tensor) {
       .def_property_readonly("__array_interface__", &interface)
       .def(
           "__dlpack__",
-          [](const PyTensor& self, py::handle, py::handle max_version, py::handle dl_device, py::handle copy) {
-            return export_dlpack(Tensor(live(self)), max_version, dl_device, copy);
+          [](const PyTensor& self, py::handle stream, py::handle max_version, py::handle dl_device, py::handle copy) {
+            return export_dlpack(Tensor(live(self)), stream, max_version, dl_device, copy);
           },
           py::kw_only(), py::arg("stream") = py::none(), py::arg("max_version") = py::none(),
           py::arg("dl_device") = py::none(), py::arg("copy") = py::none())
-      .def("__dlpack_device__", [](const PyTensor&) { return py::make_tuple(dlpack::kCpu, 0); });
+      .def("__dlpack_device__", [](const PyTensor& self) {
+        live(self);
+        return dlpack_device();
+      });
 }
 
 }  // namespace tensorbroker::python

@@ -62,7 +62,7 @@ void release(PyTensor& self) {
 py::object reduce(const PyTensor& self) {
   const Tensor& tensor = live(self);
   return py::make_tuple(py::module_::import("tensorbroker._default").attr("open_view"),
-                        py::make_tuple(tensor.handle(), dtype_object(tensor.dtype()), offset_in_storage(tensor),
+                        py::make_tuple(tensor.handle(), dtype_object(tensor.dtype()), detail::offset_in_storage(tensor),
                                        to_tuple(tensor.sizes()), to_tuple(tensor.strides())));
 }
 

@@ -4,12 +4,15 @@
 #include <string>
 
 #include "client/storage.h"
+#include "proto/geometry.h"
 #include "python/src/arguments.h"
 #include "python/src/dlpack.h"
 #include "python/src/memory.h"
 
 namespace tensorbroker::python {
 namespace {
+
+using detail::offset_in_storage;
 
 py::module_ import_torch() {
   try {
@@ -25,9 +28,11 @@ py::object hand_over(const Tensor& tensor) {
   return import_torch().attr("utils").attr("dlpack").attr("from_dlpack")(make_capsule(tensor, true, 0));
 }
 
-std::size_t end_of(const Tensor& tensor) {
-  return offset_in_storage(tensor) + reach(tensor.geometry(), tensor.dtype());
+std::size_t reach(const Tensor& tensor) {
+  return static_cast<std::size_t>(checked_reach(tensor.geometry(), tensor.itemsize()));
 }
+
+std::size_t end_of(const Tensor& tensor) { return offset_in_storage(tensor) + reach(tensor); }
 
 // Tensors that overlap in memory: as views of one torch tensor over the bytes that they reach.
 void hand_over_tied(const std::vector<Tensor>& tensors, std::span<const std::size_t> tied,
@@ -43,8 +48,7 @@ void hand_over_tied(const std::vector<Tensor>& tensors, std::span<const std::siz
   for (const std::size_t i : tied) {
     const Tensor& tensor = tensors[i];
     const py::object dtype = import_torch().attr(std::string(name(tensor.dtype())).c_str());
-    const py::object part =
-        all.attr("narrow")(0, offset_in_storage(tensor) - begin, reach(tensor.geometry(), tensor.dtype()));
+    const py::object part = all.attr("narrow")(0, offset_in_storage(tensor) - begin, reach(tensor));
     const py::object typed = part.attr("view")(dtype);
     (*out)[i] =
         typed.attr("as_strided")(to_tuple(tensor.sizes()), to_tuple(tensor.strides()), typed.attr("storage_offset")());

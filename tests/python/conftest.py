@@ -4,12 +4,14 @@ The brokers are those of the installed package. Nothing here is shared with the 
 """
 
 import contextlib
+import importlib
 import os
 import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -100,6 +102,19 @@ def rng() -> np.random.Generator:
     seed = int(os.environ.get("TENSORBROKER_TEST_SEED", random.SystemRandom().randrange(2**32)))
     print(f"TENSORBROKER_TEST_SEED={seed}")
     return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="session")
+def jax() -> ModuleType:
+    """Import JAX, whose threads are started then."""
+    module = importlib.import_module("jax")
+    module.config.update("jax_enable_x64", True)
+    return module
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what imports JAX after everything else: a process with its threads should not fork any more."""
+    items.sort(key=lambda item: "jax" in getattr(item, "fixturenames", ()))
 
 
 def pytest_sessionstart() -> None:

@@ -179,35 +179,6 @@ def test_array_protocol(client: tb.Client) -> None:
     assert (interface["typestr"], interface["shape"], interface["version"]) == ("<i8", (2,), 3)
 
 
-def test_dlpack(client: tb.Client) -> None:
-    tensor = client.put("x", np.arange(1 << 14, dtype=np.float64))
-    assert tensor.__dlpack_device__() == (1, 0)
-    assert "dltensor_versioned" in repr(tensor.__dlpack__(max_version=(1, 0)))
-    assert '"dltensor"' in repr(tensor.__dlpack__())
-    array = np.from_dlpack(tensor)
-    assert array[5] == 5 and not array.flags.writeable
-    assert tb.from_dlpack(tensor)[7].item() == 7
-    copied = tensor.__dlpack__(copy=True)
-    assert "dltensor" in repr(copied)
-    with pytest.raises(BufferError, match="copy=False forbids"):
-        client.put("small", [1]).__dlpack__(copy=False)
-    with pytest.raises(BufferError, match="memory of the CPU"):
-        tensor.__dlpack__(dl_device=(2, 0))
-
-
-def test_from_dlpack(client: tb.Client) -> None:
-    source = torch.arange(6.0).reshape(2, 3).t()
-    tensor = tb.from_dlpack(source)
-    assert tensor.data_ptr() == source.data_ptr() and tensor.stride() == source.stride()
-    tensor[0, 1] = 50
-    assert source[0, 1] == 50
-    array = np.arange(3)
-    array.flags.writeable = False
-    assert tb.from_dlpack(array).tolist() == [0, 1, 2]
-    with pytest.raises(tb.ReadOnlyError):
-        tb.from_dlpack(array)[0] = 1
-
-
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2)], ids=str)
 def test_no_dimension_and_no_element(client: tb.Client, shape: tuple[int, ...]) -> None:
     for tensor in (

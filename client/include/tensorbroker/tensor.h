@@ -8,6 +8,7 @@
 #ifndef TENSORBROKER_TENSOR_H_
 #define TENSORBROKER_TENSOR_H_
 
+#include <tensorbroker/accessor.h>
 #include <tensorbroker/dtype.h>
 #include <tensorbroker/error.h>
 #include <tensorbroker/geometry.h>
@@ -22,6 +23,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace tensorbroker {
 
@@ -91,7 +93,30 @@ class Tensor {
     check_dtype(dtype_of<T>());
     return static_cast<T*>(data());
   }
+  // The elements in C order, for reading (span<const float>()) or writing (span<float>()). Throws as the typed pointers
+  // do, and RuntimeError where the tensor is not contiguous. The memory is the tensor's: keep the tensor.
+  template <class T>
+  std::span<T> span() const {
+    T* const first = typed_data<T>();
+    check_contiguous();
+    return {first, static_cast<std::size_t>(numel())};
+  }
+  // The elements by N indices, whatever the strides. Throws as the typed pointers do, and RuntimeError where the tensor
+  // has not N dimensions. Points into this Tensor object: keep it, and do not assign to it.
+  template <class T, std::size_t N>
+  TensorAccessor<T, N> accessor() const& {
+    T* const first = typed_data<T>();
+    check_dim(N);
+    return {first, geometry_.sizes.data(), geometry_.strides.data()};
+  }
+  template <class T, std::size_t N>
+  TensorAccessor<T, N> accessor() && = delete;  // it would point into a temporary
   bool is_writable() const noexcept;
+  // The same elements for a library that knows no read-only memory, as torch and most consumers of DLPack: this tensor
+  // where it is writable; where it is sealed, over private copy-on-write pages (a copy below 64 KiB), the same for all
+  // calls on one storage, so that a stray write changes nobody else's bytes. ReadOnlyError for what is neither: a
+  // mutable tensor opened "r", and constant memory of the caller's.
+  Tensor exportable() const;
 
   // ---- views over the same storage, with torch's results and errors
   Tensor select(std::int64_t dim, std::int64_t index) const;
@@ -136,6 +161,16 @@ class Tensor {
 
  private:
   void check_dtype(DType wanted) const;
+  void check_contiguous() const;
+  void check_dim(std::size_t wanted) const;
+  template <class T>
+  T* typed_data() const {
+    if constexpr (std::is_const_v<T>) {
+      return const_data_ptr<std::remove_const_t<T>>();
+    } else {
+      return data_ptr<T>();
+    }
+  }
   Tensor with(Geometry geometry) const;
 
   detail::StorageRef storage_;
@@ -148,9 +183,15 @@ std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 
 // A tensor over memory of the caller's: contiguous, writable, not shared with other processes. `deleter`, if given, is
 // called once when the last view is gone, from whichever thread drops it.
-// Throws RuntimeError or InvalidArgumentError for sizes that are negative or overflow.
+// Throws RuntimeError or InvalidArgumentError for sizes that are negative or overflow; the deleter is then not called.
 Tensor from_blob(void* data, std::span<const std::int64_t> sizes, DType dtype, std::function<void(void*)> deleter = {});
-Tensor from_blob(const void* data, std::span<const std::int64_t> sizes, DType dtype);  // read-only
+Tensor from_blob(const void* data, std::span<const std::int64_t> sizes, DType dtype,
+                 std::function<void(void*)> deleter = {});  // read-only
+// The same with strides, in elements; InvalidArgumentError also where they are negative or not as many as the sizes.
+Tensor from_blob(void* data, std::span<const std::int64_t> sizes, std::span<const std::int64_t> strides, DType dtype,
+                 std::function<void(void*)> deleter = {});
+Tensor from_blob(const void* data, std::span<const std::int64_t> sizes, std::span<const std::int64_t> strides,
+                 DType dtype, std::function<void(void*)> deleter = {});
 inline Tensor from_blob(void* data, std::initializer_list<std::int64_t> sizes, DType dtype) {
   return from_blob(data, std::span(sizes.begin(), sizes.size()), dtype);
 }
