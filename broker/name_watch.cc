@@ -1,29 +1,54 @@
 #include "broker/name_watch.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
 #include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 namespace tensorbroker::broker {
 
-NameWatch::NameWatch(EventLoop& loop, std::function<void()> look)
-    : loop_(loop), look_(std::move(look)), fd_(inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
-  if (fd_ >= 0) {
-    wait();
-  } else {
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+// Shared with the handler, which may run after the watch itself is gone.
+struct NameWatch::State : std::enable_shared_from_this<State> {
+  State(asio::io_context& context, int fd, std::function<void()> task)
+      : descriptor(context, fd), look(std::move(task)) {}
+
+  void wait() {
+    descriptor.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](error_code error) {
+      if (error || !self->descriptor.is_open()) return;
+      std::array<std::byte, 4096> events{};
+      while (read(self->descriptor.native_handle(), events.data(), events.size()) > 0) {
+      }
+      self->wait();
+      self->look();
+    });
+  }
+
+  asio::posix::stream_descriptor descriptor;
+  const std::function<void()> look;
+};
+
+NameWatch::NameWatch(EventLoop& loop, std::function<void()> look) {
+  const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (fd < 0) {
     spdlog::warn("a cleaner of /dev/shm would go unnoticed: no inotify: {}", std::strerror(errno));
+  } else {
+    state_ = std::make_shared<State>(loop.context(), fd, std::move(look));
+    state_->wait();
   }
 }
 
 NameWatch::~NameWatch() {
-  readable_.reset();
-  if (fd_ >= 0) close(fd_);
+  error_code ignored;
+  if (state_ != nullptr) state_->descriptor.close(ignored);
 }
 
 // A file's name is an attribute: the number of its links.
@@ -34,9 +59,9 @@ void NameWatch::watch_directory(const std::string& path) {
 }
 
 void NameWatch::watch(const std::string& path, std::uint32_t events) {
-  if (fd_ < 0) return;
+  if (state_ == nullptr) return;
   forget(path);
-  const int watched = inotify_add_watch(fd_, path.c_str(), events | IN_DONT_FOLLOW);
+  const int watched = inotify_add_watch(state_->descriptor.native_handle(), path.c_str(), events | IN_DONT_FOLLOW);
   if (watched < 0) return spdlog::warn("the removal of {} would go unnoticed: {}", path, std::strerror(errno));
   watches_.emplace(path, watched);
 }
@@ -44,20 +69,8 @@ void NameWatch::watch(const std::string& path, std::uint32_t events) {
 void NameWatch::forget(const std::string& path) {
   const auto at = watches_.find(path);
   if (at == watches_.end()) return;
-  inotify_rm_watch(fd_, at->second);
+  inotify_rm_watch(state_->descriptor.native_handle(), at->second);
   watches_.erase(at);
-}
-
-void NameWatch::wait() {
-  const int readable = fcntl(fd_, F_DUPFD_CLOEXEC, 0);
-  if (readable < 0) return spdlog::warn("a cleaner of /dev/shm would go unnoticed: {}", std::strerror(errno));
-  readable_ = std::make_unique<ReadableWatch>(loop_, readable, [this] {
-    std::array<std::byte, 4096> events{};
-    while (read(fd_, events.data(), events.size()) > 0) {
-    }
-    wait();
-    look_();
-  });
 }
 
 }  // namespace tensorbroker::broker

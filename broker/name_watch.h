@@ -32,14 +32,12 @@ class NameWatch {
   void forget(const std::string& path);
 
  private:
-  void watch(const std::string& path, std::uint32_t events);
-  void wait();
+  struct State;
 
-  EventLoop& loop_;
-  std::function<void()> look_;
-  const int fd_;  // -1: none to be had
+  void watch(const std::string& path, std::uint32_t events);
+
+  std::shared_ptr<State> state_;  // null: no inotify to be had
   std::map<std::string, int> watches_;
-  std::unique_ptr<ReadableWatch> readable_;
 };
 
 }  // namespace tensorbroker::broker
