@@ -1,10 +1,11 @@
-# The commands of this repository: make build, test, demo, demo-crash, bench, lint, format, install, clean, distclean.
+# The commands of this repository: make build, test, demo, demo-crash, bench, chaos, lint, format, install, clean,
+# distclean.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := build
-.PHONY: build test test-cpp test-python demo demo-crash bench lint format install clean distclean
+.PHONY: build test test-cpp test-python demo demo-crash bench chaos lint format install clean distclean
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -65,6 +66,10 @@ demo-crash: build
 
 bench: build
 	.venv/bin/python tests/bench/run.py
+
+# Random faults on real processes, a few hundred a minute: ROUNDS=1000, and SEED=... to play a run's choices again.
+chaos: build
+	.venv/bin/python tests/chaos/chaos.py --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
 
 lint: build
 	.venv/bin/python .ci/check_layers.py --self-test

@@ -79,6 +79,10 @@ bool Store::State::adopt_session(const PlainSession& record, std::uint32_t slot)
   Session adopted;
   try {
     adopted.segment = SessionSegment::open(name, record.id);
+  } catch (const NotFoundError&) {
+    // A record goes before its segment does, so somebody else removed it: what its client leases cannot be known.
+    throw CorruptSegmentError("the segment of session " + std::to_string(record.id) +
+                              " was removed; keep cleaners away from /dev/shm/tensorbroker.*");
   } catch (const Error& e) {
     spdlog::warn("session {} is given up: {}", record.id, e.what());
     return false;
@@ -87,7 +91,9 @@ bool Store::State::adopt_session(const PlainSession& record, std::uint32_t slot)
   adopted.record = slot;
   adopted.uid = static_cast<uid_t>(record.uid);
   adopted.pid = static_cast<pid_t>(record.pid);
-  adopted.parent = record.parent;
+  // One whose parent is gone, the last broker having been killed before it had promoted it, is nobody's heir any more.
+  adopted.parent = sessions.contains(record.parent) ? record.parent : 0;
+  catalog.session(slot).parent.store(adopted.parent, std::memory_order_seq_cst);
   const auto at = sessions.emplace(record.id, std::move(adopted)).first;
   if (hooks.mapped) hooks.mapped(at->second.segment);
   const SessionControl& control = at->second.segment.control();

@@ -8,6 +8,7 @@
 
 #include "broker/state.h"
 #include "broker/store.h"
+#include "proto/futex.h"
 
 namespace tensorbroker::broker {
 namespace {
@@ -45,16 +46,27 @@ std::vector<std::pair<std::uint64_t, Catalog>> open_catalogs(const InstanceName&
 }
 
 // Unlinks what belongs to no adopted catalog: unfinished segments, arenas of catalogs that are gone, and sessions
-// without a record, unless a client holds one; it is refused when it connects.
-void remove_orphans(const InstanceName& name, const Store* store, const IsAlive& is_alive) {
+// without a record; a client that still has one mapped is refused when it connects.
+void remove_orphans(const InstanceName& name, const Store* store) {
   for (const Found& file : segments_of(name)) {
     const auto [kind, id] = file.segment;
     const bool known = store != nullptr && ((kind == SegmentKind::kCatalog && id == store->catalog_id()) ||
                                             (kind == SegmentKind::kArena && id == store->arena_id()) ||
                                             (kind == SegmentKind::kSession && store->has_session(id)));
-    if (known || (kind == SegmentKind::kSession && is_alive(id))) continue;
+    if (known) continue;
     spdlog::info("removing the orphaned segment {}", file.file_name);
     unlink_segment(file.file_name);
+  }
+}
+
+// Tells who still maps a catalog that nobody will serve: they connect anew.
+void close_for_readers(const InstanceName& name, std::uint64_t id) {
+  try {
+    const Catalog catalog = Catalog::open(name, id, Access::kReadWrite);
+    catalog.root().index.store(kClosedRoot, std::memory_order_seq_cst);
+    for (std::uint32_t i = 0; i < catalog.wait_words(); ++i) futex_wake_all(catalog.wait_word(i));
+  } catch (const Error& e) {
+    spdlog::warn("its readers cannot be told: {}", e.what());
   }
 }
 
@@ -79,9 +91,10 @@ std::optional<Store> Store::adopt(const InstanceName& name, const IsAlive& is_al
     } catch (const Error& e) {
       if (!ended && e.code() != ErrorCode::kNotFound && e.code() != ErrorCode::kCorruptSegment) throw;
       spdlog::warn("catalog {} cannot be adopted, it is removed: {}", id, e.what());
+      close_for_readers(name, id);
     }
   }
-  remove_orphans(name, adopted ? &*adopted : nullptr, is_alive);
+  remove_orphans(name, adopted ? &*adopted : nullptr);
   return adopted;
 }
 

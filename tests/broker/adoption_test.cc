@@ -328,6 +328,33 @@ TEST_F(AdoptionTest, CatalogOfAnotherLayoutIsRefusedAndKept) {
   EXPECT_EQ(segments().size(), before);
 }
 
+// The last broker was killed after it had removed the parent, and before it made its heir, which a child has taken
+// over, a session of its own: a successor that took it for an heir would wait for its parent for ever.
+TEST_F(AdoptionTest, AnHeirWhoseParentIsGoneIsASessionOfItsOwn) {
+  create();
+  const std::uint64_t parent = connect();
+  const std::uint64_t heir = store->add_session(1000, 42, parent);
+  store->remove_session(parent);
+  kill_broker();
+  ASSERT_TRUE(adopt());
+  EXPECT_EQ(store->session_info(heir).parent, 0u);
+  kill_broker();
+  ASSERT_TRUE(adopt({heir}));
+  EXPECT_FALSE(store->has_session(heir));
+}
+
+// What its client leases cannot be known: nothing of the instance may be reused, and its readers are told.
+TEST_F(AdoptionTest, AnInstanceWithoutOneOfItsSessionsIsNotAdopted) {
+  create();
+  const std::uint64_t session = connect();
+  const Catalog seen = Catalog::open(name_, store->catalog_id(), Access::kReadOnly);
+  kill_broker();
+  unlink_segment(name_.segment(SegmentKind::kSession, session));
+  EXPECT_FALSE(adopt());
+  EXPECT_EQ(seen.root().index.load(), kClosedRoot);
+  EXPECT_TRUE(segments().empty());
+}
+
 // A broker killed again and again between random calls is, to its clients, no other than one that lives on.
 TEST_F(AdoptionTest, RandomCallsWithRandomKills) {
   const auto seed = std::random_device{}();
