@@ -1,11 +1,11 @@
-# The commands of this repository: make build, test, demo, demo-crash, bench, chaos, lint, format, install, clean,
-# distclean.
+# The commands of this repository: make build, test, nightly, demo, demo-crash, bench, chaos, lint, format, install,
+# clean, distclean.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := build
-.PHONY: build test test-cpp test-python demo demo-crash bench chaos lint format install clean distclean
+.PHONY: build test test-cpp test-python nightly demo demo-crash bench chaos lint format install clean distclean
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -57,6 +57,11 @@ test-cpp: build
 
 test-python: build
 	.venv/bin/python -m pytest tests/python
+
+# What takes too long for every change: PROGRAMS=100000 of tensors against torch, and SEED=... to play them again.
+nightly: build
+	TENSORBROKER_TEST_PROGRAMS=$(or $(PROGRAMS),100000) $(if $(SEED),TENSORBROKER_TEST_SEED=$(SEED)) \
+	  .venv/bin/python -m pytest tests/python/test_surface.py
 
 demo: build
 	.venv/bin/python examples/digits/demo.py

@@ -23,7 +23,7 @@ void Store::State::adopt(const IsAlive& is_alive) {
   adopting = true;
   closed = catalog.root().index.load(std::memory_order_seq_cst) == kClosedRoot;
   pool.give({kPageSize, options.arena_bytes - kPageSize}, Warmth::kUnknown);
-  pins.adopt(catalog);
+  pins.adopt(catalog, file);
   entries.adopt(catalog, file);
   heap.adopt(catalog, file);
   const std::vector<std::uint64_t> dead = adopt_sessions(is_alive);
@@ -210,7 +210,7 @@ void Store::State::revoke(const std::vector<std::uint64_t>& dead) {
   extents.clear_declined(catalog);
   std::set<std::uint64_t> unknown;
   for (const auto& [slot, pin] : pins.all()) {
-    if (!sessions.contains(pin.session)) unknown.insert(pin.session);
+    if (pin.session != 0 && !sessions.contains(pin.session)) unknown.insert(pin.session);
   }
   for (const std::uint64_t id : unknown) pins.remove_session(catalog, id);
   for (const std::uint64_t id : dead) unlink_segment(name.segment(SegmentKind::kSession, id));

@@ -142,6 +142,8 @@ Answer Dispatch::handle(const Item& item, std::uint64_t sequence) {
     case schema::Request::Unpin:
       store.unpin(session_, item.body_as_Unpin()->entry(), item.body_as_Unpin()->generation());
       return done();
+    case schema::Request::Send:
+      return send(*item.body_as_Send());
     case schema::Request::Holders:
       return count(store.holders(item.body_as_Holders()->entry(), item.body_as_Holders()->generation()));
     case schema::Request::Spares:
@@ -241,7 +243,15 @@ Answer Dispatch::remove(const schema::Delete& request, std::uint64_t sequence) {
   }
 }
 
+Answer Dispatch::send(const schema::Send& request) {
+  services_.store.send(request.entry(), request.generation(), request.token());
+  return done();
+}
+
 Answer Dispatch::pin(const schema::Pin& request) {
+  if (request.token() != 0) {
+    return pinned(services_.store.receive(session_, request.entry(), request.generation(), request.token()));
+  }
   if (request.name() == nullptr) {
     return pinned(services_.store.pin_entry(session_, request.entry(), request.generation()));
   }

@@ -43,6 +43,7 @@ class Dispatch final : public ChannelHandler {
   Answer publish(const schema::Publish& request, std::uint64_t sequence);
   Answer remove(const schema::Delete& request, std::uint64_t sequence);
   Answer pin(const schema::Pin& request);
+  Answer send(const schema::Send& request);
   Answer spares(const schema::Spares& request);
   Answer next_heir(const schema::NextHeir& request);
 

@@ -17,7 +17,7 @@ void IdleExit::update() {
 }
 
 bool IdleExit::idle() const {
-  if (!sessions_.empty()) return false;
+  if (!sessions_.empty() || store_.next_pin_deadline()) return false;  // a pin: something is on its way
   const Statistics statistics = store_.statistics();
   return statistics.tensors + statistics.bundles == 0;
 }

@@ -1,4 +1,5 @@
-// Ends a broker that nobody needs: without session and without a published tensor for a while, as --idle-exit says.
+// Ends a broker that nobody needs: without session, without a published tensor and without one on
+// its way between processes for a while, as --idle-exit says.
 //
 // On the loop's thread. Its timer runs only while the broker is idle.
 

@@ -200,6 +200,14 @@ class Store {
   Pinned pin_name(std::uint64_t session, std::string_view name);
   Pinned pin_entry(std::uint64_t session, EntryId entry, std::uint64_t generation);
   void unpin(std::uint64_t session, EntryId entry, std::uint64_t generation);
+  // Keeps an entry that is sent from one process to another: until receive() names the token, or for kSentSeconds,
+  // whoever dies meanwhile. A repeated token has no effect. Throws InvalidArgumentError (token 0), NotFoundError,
+  // OutOfMemoryError.
+  static constexpr int kSentSeconds = 60;
+  void send(EntryId entry, std::uint64_t generation, std::uint64_t token);
+  // As pin_entry(); what was sent with this token has then arrived. A token that is not on its way (any more) does not
+  // matter, where the entry is still there.
+  Pinned receive(std::uint64_t session, EntryId entry, std::uint64_t generation, std::uint64_t token);
   // Sessions that lease the entry. Throws NotFoundError where the entry is of another generation by now.
   std::uint64_t holders(EntryId entry, std::uint64_t generation) const;
 

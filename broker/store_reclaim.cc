@@ -15,6 +15,24 @@ std::uint64_t now_ns() {
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
+std::uint64_t in_seconds(int seconds) { return now_ns() + static_cast<std::uint64_t>(seconds) * 1'000'000'000; }
+
+// A session's, until it has leased the entry.
+Pin pin_of(std::uint64_t session, EntryId entry, std::uint64_t generation) {
+  return {.session = session,
+          .entry = entry,
+          .generation = retired(generation),
+          .deadline_ns = in_seconds(Store::kPinSeconds)};
+}
+
+// Nobody's, until it is received.
+Pin pin_of_sent(EntryId entry, std::uint64_t generation, std::uint64_t token) {
+  return {.entry = entry,
+          .generation = retired(generation),
+          .deadline_ns = in_seconds(Store::kSentSeconds),
+          .token = token};
+}
+
 // Whether the ring holds, or held not long ago, the return of this block: a broker may have been killed between giving
 // a block back and freeing its entry.
 bool was_returned(const Session& owner, std::uint64_t offset, std::uint64_t generation) {
@@ -127,19 +145,33 @@ Pinned Store::pin_entry(std::uint64_t id, EntryId entry, std::uint64_t generatio
   s.check_open();
   s.session(id);
   const std::uint64_t present = s.check_used(entry, generation);
-  constexpr std::uint64_t kPinNanoseconds = std::uint64_t{kPinSeconds} * 1'000'000'000;
-  const Pin pin{.session = id,
-                .entry = entry,
-                .generation = tensorbroker::retired(generation),
-                .deadline_ns = now_ns() + kPinNanoseconds};
   s.pins.expire(s.catalog, now_ns());
-  s.pins.add(s.catalog, pin);
+  s.pins.add(s.catalog, s.file, pin_of(id, entry, generation));
   return {.entry = entry, .generation = present};
+}
+
+void Store::send(EntryId entry, std::uint64_t generation, std::uint64_t token) {
+  State& s = *state_;
+  s.check_open();
+  if (token == 0) throw InvalidArgumentError("entry " + std::to_string(entry) + " was sent with the token 0");
+  s.check_used(entry, generation);
+  const Pin pin = pin_of_sent(entry, generation, token);
+  s.pins.expire(s.catalog, now_ns());
+  if (!s.pins.contains(pin)) s.pins.add(s.catalog, s.file, pin);
+}
+
+Pinned Store::receive(std::uint64_t id, EntryId entry, std::uint64_t generation, std::uint64_t token) {
+  State& s = *state_;
+  s.check_open();
+  s.session(id);
+  const std::uint64_t present = s.check_used(entry, generation);
+  const bool on_its_way = s.pins.turn(s.catalog, pin_of_sent(entry, generation, token), pin_of(id, entry, generation));
+  return on_its_way ? Pinned{.entry = entry, .generation = present} : pin_entry(id, entry, generation);
 }
 
 void Store::unpin(std::uint64_t id, EntryId entry, std::uint64_t generation) {
   State& s = *state_;
-  s.pins.remove(s.catalog, {.session = id, .entry = entry, .generation = tensorbroker::retired(generation)});
+  s.pins.remove(s.catalog, pin_of(id, entry, generation));
   s.reclaim_due = s.reclaim_due || !s.retired.empty();
 }
 

@@ -1,4 +1,5 @@
-// Attaching, reading, and the end of an attachment. See also attachment_connect.cc, _publish.cc, _memory.cc, _fork.cc.
+// Attaching, reading, and the end of an attachment. See also attachment_connect.cc, _handle.cc, _publish.cc,
+// _memory.cc, _fork.cc.
 
 #include "client/attachment.h"
 
@@ -129,7 +130,7 @@ detail::StorageRef Attachment::lease_by_name(std::string_view name, std::uint64_
     }
   }
   try {
-    return lease_pinned(calls_->pin(name, kNoEntry, 0, limit), limit);
+    return lease_pinned(calls_->pin(name, kNoEntry, 0, 0, limit), limit);
   } catch (const NotFoundError&) {
     return {};
   }
@@ -143,45 +144,6 @@ detail::StorageRef Attachment::lease_entry(EntryId id, const Limit& limit) {
   if (!tensorbroker::lease_by_handle(taking.cell(), entry, id, generation, [this] { ring(); })) return {};
   taking.keep();
   return leased_storage(taking.index(), id, generation);
-}
-
-detail::StorageRef Attachment::lease_by_handle(EntryId id, std::uint64_t version, const Limit& limit) {
-  check_not_ended();
-  if (id >= catalog_.root().entries_committed.load(std::memory_order_acquire)) return {};
-  const std::uint64_t generation = live(version << 1);
-  {
-    LeaseTable::Taking taking = take_lease(limit);
-    if (tensorbroker::lease_by_handle(taking.cell(), catalog_.entry(id), id, generation, [this] { ring(); })) {
-      taking.keep();
-      return leased_storage(taking.index(), id, generation);
-    }
-  }
-  try {
-    return lease_pinned(calls_->pin({}, id, generation, limit), limit);
-  } catch (const NotFoundError&) {
-    return {};
-  }
-}
-
-// Leases what the broker keeps for this session meanwhile. Empty where the pin ran out before.
-detail::StorageRef Attachment::lease_pinned(const PinnedEntry& pinned, const Limit& limit) {
-  if (pinned.entry >= catalog_.root().entries_committed.load(std::memory_order_acquire)) return {};
-  const Entry& entry = catalog_.entry(pinned.entry);
-  detail::StorageRef storage;
-  {
-    LeaseTable::Taking taking = take_lease(limit);
-    store_lease(taking.cell(), pinned.entry);
-    const bool same = retired(entry.generation.load(std::memory_order_seq_cst)) == retired(pinned.generation) &&
-                      EntryState::unpack(entry.state.load(std::memory_order_seq_cst)).phase == EntryPhase::kUsed;
-    if (same) {
-      taking.keep();
-      storage = leased_storage(taking.index(), pinned.entry, pinned.generation);
-    } else {
-      release_lease(taking.cell(), entry, [this] { ring(); });
-    }
-  }
-  calls_->unpin(pinned);
-  return storage;
 }
 
 detail::StorageRef Attachment::open_writable(const detail::StorageRef& leased, const Limit& limit) {

@@ -75,6 +75,10 @@ class Attachment {
   // Leases what a handle denotes: `version` is the generation's counter. Empty where that is gone. A live entry needs
   // no message; a retired or anonymous one is pinned by the broker meanwhile.
   detail::StorageRef lease_by_handle(EntryId entry, std::uint64_t version, const Limit& limit);
+  // Has the broker keep what a leased storage holds, for the process that will receive() this token, at most a minute.
+  void send(const detail::Storage& leased, std::uint64_t token, const Limit& limit);
+  // Leases what was sent with this token. Empty where that is gone.
+  detail::StorageRef receive(EntryId entry, std::uint64_t version, std::uint64_t token, const Limit& limit);
   // Leases the entry if it is live now; for walks over the index. Empty where it is not.
   detail::StorageRef lease_entry(EntryId entry, const Limit& limit);
   // A writable storage of a leased mutable one ("r+"): one mapping for each block and process.

@@ -169,8 +169,11 @@ class Planner {
 BundleLayout lay_out_bundle(std::span<const Bundle::Member> members) { return Planner(members).plan(); }
 
 Geometry sealed_geometry(const Tensor& tensor) {
-  return has_negative_stride(tensor.geometry()) ? contiguous_geometry(tensor.sizes())
-                                                : clone_geometry(tensor.geometry());
+  const Geometry& geometry = tensor.geometry();
+  if (has_negative_stride(geometry) || !is_non_overlapping_and_dense(geometry)) {
+    return contiguous_geometry(geometry.sizes);
+  }
+  return {geometry.sizes, geometry.strides, 0};
 }
 
 void copy_elements(const Tensor& from, const Geometry& to, std::byte* to_storage) {

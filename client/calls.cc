@@ -179,10 +179,11 @@ bool Calls::remove(std::string_view name, std::uint64_t generation, std::uint64_
   return true;
 }
 
-PinnedEntry Calls::pin(std::string_view name, EntryId entry, std::uint64_t generation, const Limit& limit) {
+PinnedEntry Calls::pin(std::string_view name, EntryId entry, std::uint64_t generation, std::uint64_t token,
+                       const Limit& limit) {
   const auto body = [&](Builder& b) {
     const auto text = name.empty() ? flatbuffers::Offset<flatbuffers::String>() : b.CreateString(name);
-    return schema::CreatePin(b, text, entry, generation);
+    return schema::CreatePin(b, text, entry, generation, token);
   };
   const ReplyFrame reply = ask(body, limit);
   const auto& pinned = body_of<schema::Pinned>(reply.item());
@@ -192,6 +193,10 @@ PinnedEntry Calls::pin(std::string_view name, EntryId entry, std::uint64_t gener
 void Calls::unpin(const PinnedEntry& pinned) {
   const std::uint64_t number = next_number();
   post_(number, build(number, [&](Builder& b) { return schema::CreateUnpin(b, pinned.entry, pinned.generation); }), 0);
+}
+
+void Calls::send(EntryId entry, std::uint64_t generation, std::uint64_t token, const Limit& limit) {
+  ask([&](Builder& b) { return schema::CreateSend(b, entry, generation, token); }, limit).item();
 }
 
 std::uint64_t Calls::holders(EntryId entry, std::uint64_t generation, const Limit& limit) {

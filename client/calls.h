@@ -98,9 +98,13 @@ class Calls {
   // True: done. False: the name has another generation now, stored to `*current`. Throws NotFoundError.
   bool remove(std::string_view name, std::uint64_t generation, std::uint64_t* current, const Limit& limit);
 
-  // By name, or (name empty) by entry and generation. Throws NotFoundError. unpin() is not waited for.
-  PinnedEntry pin(std::string_view name, EntryId entry, std::uint64_t generation, const Limit& limit);
+  // By name, or (name empty) by entry and generation; `token`: of what is received hereby, or 0. Throws NotFoundError.
+  // unpin() is not waited for.
+  PinnedEntry pin(std::string_view name, EntryId entry, std::uint64_t generation, std::uint64_t token,
+                  const Limit& limit);
   void unpin(const PinnedEntry& pinned);
+  // Has the broker keep the entry for whoever receives the token. Throws NotFoundError.
+  void send(EntryId entry, std::uint64_t generation, std::uint64_t token, const Limit& limit);
   std::uint64_t holders(EntryId entry, std::uint64_t generation, const Limit& limit);
 
   // Spares with the epoch they were given in.

@@ -4,6 +4,7 @@
 
 #include "client/client_impl.h"
 #include "client/launch.h"
+#include "client/open_clients.h"
 #include "proto/futex.h"
 #include "proto/name.h"
 
@@ -68,7 +69,9 @@ Client Client::connect(const ConnectOptions& options) {
                                std::to_string(options.timeout.count()));
   }
   const Target target = make_target(options.instance, options.runtime_dir, options.autostart, options.capacity);
-  return Client(std::make_shared<Impl>(open_connection(target, Limit::in(options.timeout)), options.timeout));
+  Client client(std::make_shared<Impl>(open_connection(target, Limit::in(options.timeout)), options.timeout));
+  list_open_client(client);
+  return client;
 }
 
 void Client::close() { impl_->close(); }

@@ -71,6 +71,16 @@ Tensor decode_tensor(const StorageRef& storage) {
   return decode_spec(storage, *verified_header(*storage.get()).tensors()->Get(0));
 }
 
+std::uint64_t described_nbytes(const Storage& storage) {
+  if (storage.attachment() == nullptr || storage.generation() == 0 || storage.state().is_bundle) {
+    return storage.nbytes();
+  }
+  const schema::TensorSpec& spec = *trusted_header(storage).tensors()->Get(0);
+  const Geometry geometry{to_dims(spec.sizes()), to_dims(spec.strides()), 0};
+  return spec.offset() +
+         static_cast<std::uint64_t>(checked_reach(geometry, itemsize(static_cast<DType>(spec.dtype()))));
+}
+
 std::vector<Bundle::Member> decode_members(const StorageRef& storage) {
   const schema::Header& header = verified_header(*storage.get());
   std::vector<Bundle::Member> members;

@@ -32,6 +32,9 @@ std::string_view metadata_of(const schema::Header& header) noexcept;
 Tensor decode_tensor(const detail::StorageRef& storage);
 // The members of a leased bundle entry, in their order.
 std::vector<Bundle::Member> decode_members(const detail::StorageRef& storage);
+// Bytes from the storage's begin to behind the last element of the tensor that it holds; of a bundle's, and where there
+// is no header, the storage's length. A block is longer: it is padded.
+std::uint64_t described_nbytes(const detail::Storage& storage);
 // Whichever the storage holds. A bundle's members are decoded later.
 Object decode_object(const detail::StorageRef& storage);
 

@@ -67,6 +67,14 @@ bool overflows(Value value) noexcept {
   }
 }
 
+// As C++ has std::numeric_limits of the format: an infinity is within where the format has one, NaN is everywhere.
+template <class T>
+bool is_in_range(double value) noexcept {
+  if (std::isnan(value)) return true;
+  if (std::isinf(value)) return std::isinf(T::decode(T::encode(static_cast<float>(value))));
+  return value >= static_cast<double>(T::lowest()) && value <= static_cast<double>(T::largest());
+}
+
 template <class Value>
 void refuse_literal(DType dtype, Value value) {
   if constexpr (is_complex_v<Value>) {
@@ -104,6 +112,18 @@ void store(std::byte* data, DType dtype, const Scalar& value) {
           write_wide<T>(data, number);
         },
         value);
+  });
+}
+
+void check_range(DType dtype, const Scalar& value) {
+  visit_dtype(dtype, [&]<class T>(std::type_identity<T>) {
+    if constexpr (BitFormat<T>) {
+      const auto* number = std::get_if<std::complex<double>>(&value);
+      const bool is_real = number == nullptr || number->imag() == 0;
+      if (!is_real || !is_in_range<T>(to_double(value))) {
+        throw_overflow("c10::" + std::string(info(dtype).scalar_type));
+      }
+    }
   });
 }
 

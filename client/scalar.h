@@ -7,17 +7,11 @@
 #define TENSORBROKER_CLIENT_SCALAR_H_
 
 #include <tensorbroker/dtype.h>
+#include <tensorbroker/scalar.h>
 
-#include <complex>
 #include <cstddef>
-#include <cstdint>
-#include <variant>
 
 namespace tensorbroker {
-
-// A number as Python has them. The alternative tells the kind: a bool is not an int here, and a uint64 is what
-// int64 does not hold (or any element of an unsigned dtype).
-using Scalar = std::variant<bool, std::int64_t, std::uint64_t, double, std::complex<double>>;
 
 // The element at `data`: bool, int64 (signed dtypes), uint64 (unsigned), double (all floats, exactly) or complex.
 Scalar load(const std::byte* data, DType dtype) noexcept;
@@ -30,6 +24,10 @@ double to_double(const Scalar& value) noexcept;
 // number becomes infinity in float16 and bfloat16, but is an error in float32; only a real complex number fits a real
 // dtype).
 void store(std::byte* data, DType dtype, const Scalar& value);
+
+// RuntimeError where the floats of 16 and 8 bits do not reach as far as the value. store() rounds there, to infinity or
+// the largest number: torch's fill_ does so for one element, and refuses for any other number of them.
+void check_range(DType dtype, const Scalar& value);
 
 // Writes as torch.tensor([value], dtype=...) does: as store, but what is too large for float32 becomes infinity, a
 // complex number for a real dtype is TypeError, as is any float for uint64, and a negative integer for uint64 is

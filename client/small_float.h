@@ -44,6 +44,9 @@ struct SmallFloat {
     return std::bit_cast<float>(sign | (exponent + (127 - kBias)) << 23 | mantissa << (23 - kMantissaBits));
   }
 
+  static float largest() noexcept { return decode(static_cast<Bits>(kLargest)); }
+  static float lowest() noexcept { return -largest(); }
+
   static Bits encode(float value) noexcept {
     const auto bits = std::bit_cast<std::uint32_t>(value);
     const std::uint32_t sign = bits >> 31 != 0 ? kSign : 0;
@@ -94,6 +97,9 @@ using Float8E5M2Fnuz = SmallFloat<std::uint8_t, 5, 2, 16, Overflow::kNan, 0x80>;
 // An exponent and nothing else: 2^(bits - 127), and NaN.
 struct Float8E8M0Fnu {
   using Bits = std::uint8_t;
+
+  static float largest() noexcept { return decode(0xfe); }
+  static float lowest() noexcept { return decode(0); }
 
   static float decode(Bits bits) noexcept {
     if (bits == 0xff) return std::numeric_limits<float>::quiet_NaN();

@@ -9,6 +9,7 @@
 
 #include "client/bulk_copy.h"
 #include "client/element.h"
+#include "proto/geometry.h"
 
 namespace tensorbroker {
 namespace {
@@ -134,6 +135,7 @@ void convert_run(DType to_dtype, std::byte* to, std::ptrdiff_t to_step, DType fr
 
 void fill(const Geometry& geometry, DType dtype, std::byte* storage, const Scalar& value) {
   std::array<std::byte, 16> element{};
+  if (numel(geometry) != 1) check_range(dtype, value);
   store(element.data(), dtype, value);
   const std::size_t size = itemsize(dtype);
   const Plan plan(geometry, geometry);
@@ -170,6 +172,47 @@ void copy_convert(const Geometry& to, DType to_dtype, std::byte* to_storage, con
   for_each_run(plan, to.storage_offset, from.storage_offset, [&](std::int64_t to_at, std::int64_t from_at) {
     convert_run(to_dtype, to_storage + bytes(to_at, to_size), bytes(plan.run.to, to_size), from_dtype,
                 from_storage + bytes(from_at, from_size), bytes(plan.run.from, from_size), plan.run.size);
+  });
+}
+
+bool equal_strided(const Geometry& a, const std::byte* a_storage, const Geometry& b, const std::byte* b_storage,
+                   DType dtype) {
+  const Plan plan(a, b);
+  const std::size_t size = itemsize(dtype);
+  bool equal = true;
+  visit_dtype(dtype, [&]<class T>(std::type_identity<T>) {
+    for_each_run(plan, a.storage_offset, b.storage_offset, [&](std::int64_t a_at, std::int64_t b_at) {
+      const std::byte* first = a_storage + bytes(a_at, size);
+      const std::byte* second = b_storage + bytes(b_at, size);
+      for (std::int64_t i = 0; equal && i < plan.run.size; ++i) {
+        equal = read_wide<T>(first) == read_wide<T>(second);
+        first += bytes(plan.run.to, size);
+        second += bytes(plan.run.from, size);
+      }
+    });
+  });
+  return equal;
+}
+
+void copy_places(const Geometry& to, std::byte* to_storage, std::span<const std::int64_t> to_places,
+                 const Geometry& from, const std::byte* from_storage, std::span<const std::int64_t> from_places,
+                 std::size_t itemsize) {
+  const Plan plan(to, from);
+  visit_itemsize(itemsize, [&]<std::size_t kSize>(std::integral_constant<std::size_t, kSize>) {
+    const bool alike = plan.run.to == 1 && plan.run.from == 1;
+    for (std::size_t i = 0; i < to_places.size(); ++i) {
+      for_each_run(plan, to.storage_offset + to_places[i], from.storage_offset + from_places[i],
+                   [&](std::int64_t to_at, std::int64_t from_at) {
+                     std::byte* const target = to_storage + bytes(to_at, kSize);
+                     const std::byte* const source = from_storage + bytes(from_at, kSize);
+                     if (alike) {
+                       std::memcpy(target, source, static_cast<std::size_t>(plan.run.size) * kSize);
+                     } else {
+                       copy_run<kSize>(target, bytes(plan.run.to, kSize), source, bytes(plan.run.from, kSize),
+                                       plan.run.size);
+                     }
+                   });
+    }
   });
 }
 

@@ -11,12 +11,15 @@
 #include <tensorbroker/geometry.h>
 
 #include <cstddef>
+#include <cstdint>
+#include <span>
 
 #include "client/scalar.h"
 
 namespace tensorbroker {
 
-// Every element becomes `value`, converted as by store(). Nothing is written when that throws.
+// Every element becomes `value`, converted as by store() and, for other than one element, checked by check_range().
+// Nothing is written when those throw.
 void fill(const Geometry& geometry, DType dtype, std::byte* storage, const Scalar& value);
 
 // Copies element by element between two geometries of equal sizes, in one pass; runs that lie alike on both sides
@@ -27,6 +30,17 @@ void copy_strided(const Geometry& to, std::byte* to_storage, const Geometry& fro
 // The same between any two dtypes, converted as by store_cast().
 void copy_convert(const Geometry& to, DType to_dtype, std::byte* to_storage, const Geometry& from, DType from_dtype,
                   const std::byte* from_storage);
+
+// Whether the elements are equal as numbers, one by one: NaN is not, -0 and 0 are. The sizes must be equal; no element
+// is written, so they may overlap.
+bool equal_strided(const Geometry& a, const std::byte* a_storage, const Geometry& b, const std::byte* b_storage,
+                   DType dtype);
+
+// ---- the same between lists of places: for each i what `to` and `from` say, begun `to_places[i]` and `from_places[i]`
+// elements further on. Later ones win where destinations meet.
+void copy_places(const Geometry& to, std::byte* to_storage, std::span<const std::int64_t> to_places,
+                 const Geometry& from, const std::byte* from_storage, std::span<const std::int64_t> from_places,
+                 std::size_t itemsize);
 
 }  // namespace tensorbroker
 

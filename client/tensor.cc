@@ -58,9 +58,9 @@ std::byte* readable(const Storage& storage, std::byte* base) {
 Tensor::Tensor(StorageRef storage, std::byte* data, DType dtype, Geometry geometry)
     : storage_(std::move(storage)), base_(data), dtype_(dtype), geometry_(std::move(geometry)) {}
 
-std::int64_t Tensor::size(std::int64_t dim) const { return geometry_.sizes[wrap_dim(dim, this->dim())]; }
+std::int64_t Tensor::size(std::int64_t dim) const { return geometry_.sizes[existing_dim(dim, this->dim())]; }
 
-std::int64_t Tensor::stride(std::int64_t dim) const { return geometry_.strides[wrap_dim(dim, this->dim())]; }
+std::int64_t Tensor::stride(std::int64_t dim) const { return geometry_.strides[existing_dim(dim, this->dim())]; }
 
 std::int64_t Tensor::numel() const noexcept { return tensorbroker::numel(geometry_); }
 

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint32_t kWaitWords = 4096;
 constexpr std::uint32_t kExtents = 65536;
-constexpr std::uint32_t kPins = 4096;
+constexpr std::uint32_t kPins = 65536;
 constexpr std::uint64_t kSpareEntries = 65536;       // beyond max_tensors: spares and retired ones
 constexpr std::uint64_t kHeapBytesPerTensor = 2048;  // address space only
 constexpr std::uint64_t kLeastHeapBytes = 1ULL << 30;

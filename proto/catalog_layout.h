@@ -160,13 +160,14 @@ struct BasicExtentRecord {
 };
 using ExtentRecord = BasicExtentRecord<Word>;
 
-// ---- keeps an entry for a session that is about to lease it
+// ---- keeps an entry for a session that is about to lease it, or on its way from one process to another
 template <class W>
 struct BasicPinRecord {
   W generation;  // 0: free; stored last; live bit clear
   W entry;
-  W session;
+  W session;      // 0: on its way; nobody's death ends it
   W deadline_ns;  // CLOCK_BOOTTIME
+  W token;        // the sender's number for what is on its way; else 0
 };
 using PinRecord = BasicPinRecord<Word>;
 

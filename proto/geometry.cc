@@ -96,8 +96,8 @@ std::int64_t checked_product(std::span<const std::int64_t> sizes, std::int64_t f
                          text(sizes));
     }
     if (__builtin_mul_overflow(product, std::max<std::int64_t>(size, 1), &product)) {
-      throw InvalidArgumentError("Storage size calculation overflowed with sizes=" + text(sizes) +
-                                 ": a tensor has at most 2^63 - 1 bytes");
+      throw RuntimeError("Storage size calculation overflowed with sizes=" + text(sizes) +
+                         ": a tensor has at most 2^63 - 1 bytes");
     }
   }
   return product;
@@ -131,8 +131,8 @@ std::int64_t checked_reach(const Geometry& geometry, std::size_t itemsize) {
   }
   overflow |= __builtin_mul_overflow(elements, static_cast<std::int64_t>(itemsize), &bytes);
   if (overflow) {
-    throw InvalidArgumentError("Storage size calculation overflowed with sizes=" + text(geometry.sizes) +
-                               " and strides=" + text(geometry.strides) + ": a tensor has at most 2^63 - 1 bytes");
+    throw RuntimeError("Storage size calculation overflowed with sizes=" + text(geometry.sizes) +
+                       " and strides=" + text(geometry.strides) + ": a tensor has at most 2^63 - 1 bytes");
   }
   return bytes;
 }
@@ -159,13 +159,16 @@ std::int64_t enclosing_stride(std::int64_t size, std::int64_t stride) noexcept {
   return __builtin_mul_overflow(size, stride, &result) ? 0 : result;
 }
 
-Geometry contiguous_geometry(std::span<const std::int64_t> sizes) {
-  return {Dims(sizes), contiguous_strides(sizes), 0};
+void advance(Geometry& geometry, std::int64_t count, std::int64_t stride) noexcept {
+  std::int64_t distance = 0;
+  std::int64_t offset = 0;
+  if (__builtin_mul_overflow(count, stride, &distance)) return;
+  if (__builtin_add_overflow(geometry.storage_offset, distance, &offset) || offset < 0) return;
+  geometry.storage_offset = offset;
 }
 
-Geometry clone_geometry(const Geometry& geometry) {
-  if (!is_non_overlapping_and_dense(geometry)) return contiguous_geometry(geometry.sizes);
-  return {geometry.sizes, geometry.strides, 0};
+Geometry contiguous_geometry(std::span<const std::int64_t> sizes) {
+  return {Dims(sizes), contiguous_strides(sizes), 0};
 }
 
 bool is_contiguous(const Geometry& geometry) noexcept {
@@ -182,6 +185,7 @@ bool is_contiguous(const Geometry& geometry) noexcept {
 bool is_non_overlapping_and_dense(const Geometry& geometry) noexcept {
   const Dims& sizes = geometry.sizes;
   const Dims& strides = geometry.strides;
+  if (has_zero(sizes)) return true;
   std::array<std::size_t, kMaxDims> order;
   std::size_t count = 0;
   // Dimensions of fewer than two elements take no step, whatever their stride.
@@ -192,8 +196,7 @@ bool is_non_overlapping_and_dense(const Geometry& geometry) noexcept {
   std::int64_t expected = 1;
   for (std::size_t i = 0; i < count; ++i) {
     if (strides[order[i]] != expected) return false;
-    // Only sizes that have a 0 among them can overflow here; no stride fits then.
-    if (__builtin_mul_overflow(expected, sizes[order[i]], &expected)) return false;
+    expected *= sizes[order[i]];
   }
   return true;
 }

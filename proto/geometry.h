@@ -13,15 +13,15 @@
 
 namespace tensorbroker {
 
-// The number of elements. RuntimeError, in torch's words, for a negative size; InvalidArgumentError when the number
-// (or that of any dimensions but those of size 0) is more than int64 holds.
+// The number of elements. RuntimeError, in torch's words, for a negative size, or when the number (or that of any
+// dimensions but those of size 0) is more than int64 holds.
 std::int64_t checked_numel(std::span<const std::int64_t> sizes);
 
-// The size in bytes of a contiguous tensor; InvalidArgumentError beyond int64, else as checked_numel.
+// The size in bytes of a contiguous tensor. Errors as checked_numel.
 std::int64_t checked_nbytes(std::span<const std::int64_t> sizes, std::size_t itemsize);
 
 // Bytes from the first element to behind the last one, strides of any sign but negative; 0 where there is no element.
-// InvalidArgumentError beyond int64, else as checked_numel. REQUIRES: as many strides as sizes.
+// Errors as checked_numel. REQUIRES: as many strides as sizes.
 std::int64_t checked_reach(const Geometry& geometry, std::size_t itemsize);
 
 // The number of elements of sizes that were checked before.
@@ -34,17 +34,17 @@ Dims contiguous_strides(std::span<const std::int64_t> sizes);
 // it; 0 where the product overflows.
 std::int64_t enclosing_stride(std::int64_t size, std::int64_t stride) noexcept;
 
+// Moves the start of a view by `count` steps. Only a view without elements can overflow; its offset does not matter.
+void advance(Geometry& geometry, std::int64_t count, std::int64_t stride) noexcept;
+
 // C order at offset 0.
 Geometry contiguous_geometry(std::span<const std::int64_t> sizes);
-
-// The geometry of a fresh copy, as torch.clone lays it out: the same strides where the source is dense and does not
-// overlap, else C order; the offset is 0.
-Geometry clone_geometry(const Geometry& geometry);
 
 // As torch's is_contiguous(): dimensions of size 1 and tensors without elements do not matter.
 bool is_contiguous(const Geometry& geometry) noexcept;
 
-// Whether the elements fill one run of memory, each place exactly once, in whatever order of dimensions.
+// Whether the elements fill one run of memory, each place exactly once, in whatever order of dimensions. A tensor
+// without elements does.
 bool is_non_overlapping_and_dense(const Geometry& geometry) noexcept;
 
 // Whether `geometry` is well formed and every element that it reaches lies in a storage of `storage_nbytes` bytes.

@@ -12,7 +12,7 @@ namespace {
 
 // An integer in place `position` of the index, for dimension `d`.
 Geometry index_integer(const Geometry& geometry, std::size_t d, std::int64_t value, std::size_t position) {
-  const std::int64_t size = geometry.sizes[d];
+  const std::int64_t size = geometry.sizes[wrap_dim(static_cast<std::int64_t>(d), geometry.dim())];
   if (value < -size || value >= size) {
     throw IndexError("index " + std::to_string(value) + " is out of bounds for dimension " + std::to_string(position) +
                      " with size " + std::to_string(size));
@@ -35,7 +35,7 @@ std::int64_t count_named(const Geometry& geometry, std::span<const Index> indice
   if (lone != nullptr) {
     throw IndexError("index " + std::to_string(*lone) + " is out of bounds for dimension 0 with size 0");
   }
-  if (indices.size() == 1) throw IndexError("slice() cannot be applied to a 0-dim tensor.");
+  if (indices.size() == 1) slice(geometry, 0, std::nullopt, std::nullopt, std::get<Slice>(indices[0]).step);
   throw IndexError("too many indices for tensor of dimension " + std::to_string(geometry.dim()));
 }
 
@@ -43,9 +43,6 @@ std::int64_t count_named(const Geometry& geometry, std::span<const Index> indice
 
 Geometry index(const Geometry& geometry, std::span<const Index> indices) {
   const std::int64_t named = count_named(geometry, indices);
-  const auto ellipses =
-      std::count_if(indices.begin(), indices.end(), [](const Index& i) { return std::holds_alternative<Ellipsis>(i); });
-  if (ellipses > 1) throw IndexError("an index can only have a single ellipsis ('...')");
   Geometry result = geometry;
   std::size_t d = 0;
   for (std::size_t position = 0; position < indices.size(); ++position) {
@@ -55,6 +52,7 @@ Geometry index(const Geometry& geometry, std::span<const Index> indices) {
     } else if (const auto* range = std::get_if<Slice>(&item)) {
       result = slice(result, static_cast<std::int64_t>(d++), range->start, range->stop, range->step);
     } else if (std::holds_alternative<Ellipsis>(item)) {
+      // A second one is allowed, and skips as many again: nothing but new axes can follow.
       d += static_cast<std::size_t>(geometry.dim() - named);
     } else {
       result = unsqueeze(result, static_cast<std::int64_t>(d++));

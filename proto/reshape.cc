@@ -1,4 +1,5 @@
-// expand() and view() of proto/views.h: which shapes a strided tensor takes without moving its elements.
+// expand(), view(), flatten and unflatten of proto/views.h: which shapes a strided tensor takes without moving its
+// elements.
 
 #include <tensorbroker/error.h>
 
@@ -112,6 +113,10 @@ Geometry expand(const Geometry& geometry, std::span<const std::int64_t> sizes) {
                        ")");
   }
   Geometry result{Dims(sizes), Dims(sizes.size(), 0), geometry.storage_offset};
+  if (ndim == 0) {
+    view_numel(result.sizes);
+    return result;
+  }
   const std::size_t leading = sizes.size() - ndim;
   for (std::size_t i = sizes.size(); i-- > 0;) {
     if (i < leading && sizes[i] == -1) {
@@ -120,11 +125,9 @@ Geometry expand(const Geometry& geometry, std::span<const std::int64_t> sizes) {
     }
     // A leading dimension is one of size 1 around the next.
     const bool is_new = i < leading;
-    const bool is_last = i + 1 == sizes.size();
     const std::int64_t size = is_new ? 1 : geometry.sizes[i - leading];
-    const std::int64_t stride = !is_new   ? geometry.strides[i - leading]
-                                : is_last ? 1
-                                          : enclosing_stride(result.sizes[i + 1], result.strides[i + 1]);
+    const std::int64_t stride =
+        is_new ? enclosing_stride(result.sizes[i + 1], result.strides[i + 1]) : geometry.strides[i - leading];
     if (sizes[i] == -1) result.sizes[i] = size;
     if (result.sizes[i] == size) {
       result.strides[i] = stride;
@@ -136,6 +139,62 @@ Geometry expand(const Geometry& geometry, std::span<const std::int64_t> sizes) {
     }
   }
   view_numel(result.sizes);
+  return result;
+}
+
+std::optional<Dims> flattened_shape(const Geometry& geometry, std::int64_t start_dim, std::int64_t end_dim) {
+  const std::size_t start = wrap_dim(start_dim, geometry.dim());
+  const std::size_t end = wrap_dim(end_dim, geometry.dim());
+  if (start > end) throw RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim");
+  if (geometry.dim() == 0) return Dims{1};
+  if (start == end) return std::nullopt;
+  Dims shape = geometry.sizes;
+  for (std::size_t d = end; d > start; --d) {
+    // Only beside a dimension of size 0 is there an overflow.
+    if (__builtin_mul_overflow(shape[start], shape[d], &shape[start])) throw_numel_overflow();
+    shape.erase(d);
+  }
+  return shape;
+}
+
+Geometry unflatten(const Geometry& geometry, std::int64_t dim, std::span<const std::int64_t> sizes) {
+  if (sizes.empty()) throw RuntimeError("unflatten: sizes must be non-empty");
+  const std::size_t d = wrap_dim(dim, geometry.dim());
+  Dims shape = geometry.sizes;
+  Dims parts;
+  try {
+    if (geometry.dim() == 0) throw RuntimeError("Dimension specified as 0 but tensor has no dimensions");
+    parts = infer_size(sizes, geometry.sizes[d]);
+  } catch (const RuntimeError& error) {
+    const std::string reason = error.what();
+    if (reason.find("is invalid for input of size") == std::string::npos) {
+      throw RuntimeError("unflatten got an unexpected error:\n" + reason);
+    }
+    throw RuntimeError("unflatten: Provided sizes " + Dims(sizes).to_string() +
+                       " don't multiply up to the size of dim " + std::to_string(d) + " (" +
+                       std::to_string(geometry.sizes[d]) + ") in the input tensor");
+  }
+  shape.erase(d);
+  for (std::size_t i = parts.size(); i-- > 0;) shape.insert(d, parts[i]);
+  return view(geometry, shape);
+}
+
+Dims broadcast_sizes(const Dims& a, const Dims& b) {
+  const Dims& longer = a.size() >= b.size() ? a : b;
+  Dims result = longer;
+  const auto size_at = [&](const Dims& sizes, std::size_t i) {
+    const std::size_t missing = result.size() - sizes.size();
+    return i < missing ? 1 : sizes[i - missing];
+  };
+  for (std::size_t i = result.size(); i-- > 0;) {
+    const std::int64_t first = size_at(a, i);
+    const std::int64_t second = size_at(b, i);
+    if (first != second && first != 1 && second != 1) {
+      throw RuntimeError("The size of tensor a (" + std::to_string(first) + ") must match the size of tensor b (" +
+                         std::to_string(second) + ") at non-singleton dimension " + std::to_string(i));
+    }
+    result[i] = first == 1 ? second : first;
+  }
   return result;
 }
 

@@ -13,15 +13,6 @@ namespace {
 
 std::string text(std::int64_t value) { return std::to_string(value); }
 
-// Moves the start of a view by `count` steps. Only a view without elements can overflow; its offset does not matter.
-void advance(Geometry& geometry, std::int64_t count, std::int64_t stride) {
-  std::int64_t distance = 0;
-  std::int64_t offset = 0;
-  if (__builtin_mul_overflow(count, stride, &distance)) return;
-  if (__builtin_add_overflow(geometry.storage_offset, distance, &offset) || offset < 0) return;
-  geometry.storage_offset = offset;
-}
-
 }  // namespace
 
 std::size_t wrap_dim(std::int64_t dim, std::int64_t ndim) {
@@ -32,6 +23,28 @@ std::size_t wrap_dim(std::int64_t dim, std::int64_t ndim) {
   }
   return static_cast<std::size_t>(dim < 0 ? dim + count : dim);
 }
+
+std::size_t existing_dim(std::int64_t dim, std::int64_t ndim) {
+  if (ndim == 0) throw IndexError("Dimension specified as " + text(dim) + " but tensor has no dimensions");
+  return wrap_dim(dim, ndim);
+}
+
+namespace {
+
+Dims wrap_dims(std::span<const std::int64_t> dims, std::int64_t ndim) {
+  Dims wrapped;
+  for (const std::int64_t dim : dims) wrapped.push_back(static_cast<std::int64_t>(wrap_dim(dim, ndim)));
+  return wrapped;
+}
+
+void check_unrepeated(const Dims& wrapped, const char* which, std::span<const std::int64_t> dims) {
+  for (std::size_t i = 0; i < wrapped.size(); ++i) {
+    if (std::count(wrapped.begin(), wrapped.begin() + i, wrapped[i]) == 0) continue;
+    throw RuntimeError("movedim: repeated dim in `" + std::string(which) + "` (" + Dims(dims).to_string() + ")");
+  }
+}
+
+}  // namespace
 
 Geometry select(const Geometry& geometry, std::int64_t dim, std::int64_t index) {
   if (geometry.dim() == 0) throw IndexError("select() cannot be applied to a 0-dim tensor.");
@@ -70,9 +83,9 @@ Geometry narrow(const Geometry& geometry, std::int64_t dim, std::int64_t start, 
 
 Geometry slice(const Geometry& geometry, std::int64_t dim, std::optional<std::int64_t> start,
                std::optional<std::int64_t> stop, std::int64_t step) {
-  if (geometry.dim() == 0) throw IndexError("slice() cannot be applied to a 0-dim tensor.");
   if (step == 0) throw InvalidArgumentError("slice step cannot be zero");
   if (step < 0) throw InvalidArgumentError("step must be greater than zero");
+  if (geometry.dim() == 0) throw IndexError("slice() cannot be applied to a 0-dim tensor.");
   const std::size_t d = wrap_dim(dim, geometry.dim());
   const std::int64_t size = geometry.sizes[d];
   const auto clamp = [size](std::int64_t bound) {
@@ -84,8 +97,7 @@ Geometry slice(const Geometry& geometry, std::int64_t dim, std::optional<std::in
   advance(result, first, geometry.strides[d]);
   result.sizes[d] = (last - first) / step + ((last - first) % step != 0 ? 1 : 0);
   // A step that overflows is longer than the dimension: at most one element is left, and no step is ever taken.
-  std::int64_t stride = 0;
-  if (!__builtin_mul_overflow(geometry.strides[d], step, &stride)) result.strides[d] = stride;
+  result.strides[d] = enclosing_stride(step, geometry.strides[d]);
   return result;
 }
 
@@ -114,6 +126,45 @@ Geometry permute(const Geometry& geometry, std::span<const std::int64_t> dims) {
     result.sizes[i] = geometry.sizes[d];
     result.strides[i] = geometry.strides[d];
   }
+  return result;
+}
+
+Geometry movedim(const Geometry& geometry, std::span<const std::int64_t> source,
+                 std::span<const std::int64_t> destination) {
+  if (source.size() != destination.size()) {
+    throw RuntimeError("movedim: Invalid source or destination dims: source (" + Dims(source).to_string() +
+                       " dims) should contain the same number of dims as destination (" +
+                       Dims(destination).to_string() + " dims)");
+  }
+  const Dims from = wrap_dims(source, geometry.dim());
+  const Dims to = wrap_dims(destination, geometry.dim());
+  check_unrepeated(from, "source", source);
+  check_unrepeated(to, "destination", destination);
+  if (geometry.dim() == 0) return geometry;
+  constexpr std::int64_t kFree = -1;
+  Dims order(geometry.sizes.size(), kFree);
+  for (std::size_t i = 0; i < from.size(); ++i) order[static_cast<std::size_t>(to[i])] = from[i];
+  std::int64_t next = 0;
+  for (std::int64_t& dim : order) {
+    if (dim != kFree) continue;
+    while (std::find(from.begin(), from.end(), next) != from.end()) ++next;
+    dim = next++;
+  }
+  return permute(geometry, order);
+}
+
+Geometry matrix_transpose(const Geometry& geometry) {
+  if (geometry.dim() == 0) return geometry;
+  if (geometry.dim() == 1) {
+    throw RuntimeError("tensor.mT is only supported on matrices or batches of matrices. Got 1-D tensor.");
+  }
+  return transpose(geometry, -2, -1);
+}
+
+Geometry reversed(const Geometry& geometry) {
+  Geometry result = geometry;
+  std::reverse(result.sizes.begin(), result.sizes.end());
+  std::reverse(result.strides.begin(), result.strides.end());
   return result;
 }
 
@@ -149,6 +200,23 @@ Geometry squeeze(const Geometry& geometry, std::int64_t dim) {
   if (geometry.dim() == 0 || geometry.sizes[d] != 1) return result;
   result.sizes.erase(d);
   result.strides.erase(d);
+  return result;
+}
+
+Geometry squeeze(const Geometry& geometry, std::span<const std::int64_t> dims) {
+  const Dims wrapped = wrap_dims(dims, geometry.dim());
+  for (std::size_t i = 0; i < wrapped.size(); ++i) {
+    if (std::count(wrapped.begin(), wrapped.begin() + i, wrapped[i]) != 0) {
+      throw RuntimeError("dim " + text(wrapped[i]) + " appears multiple times in the list of dims");
+    }
+  }
+  Geometry result{{}, {}, geometry.storage_offset};
+  for (std::size_t d = 0; d < geometry.sizes.size(); ++d) {
+    const bool chosen = std::find(wrapped.begin(), wrapped.end(), static_cast<std::int64_t>(d)) != wrapped.end();
+    if (chosen && geometry.sizes[d] == 1) continue;
+    result.sizes.push_back(geometry.sizes[d]);
+    result.strides.push_back(geometry.strides[d]);
+  }
   return result;
 }
 

@@ -100,22 +100,6 @@ std::int64_t to_int(py::handle value, const char* what) {
   return result;
 }
 
-Dims to_sizes(py::handle sizes, const char* function) {
-  const std::string what = std::string(function) + "(): a size";
-  Dims result;
-  if (!PyTuple_Check(sizes.ptr()) && !PyList_Check(sizes.ptr())) {
-    result.push_back(to_int(sizes, what.c_str()));
-    return result;
-  }
-  for (const py::handle size : py::reinterpret_borrow<py::object>(sizes)) result.push_back(to_int(size, what.c_str()));
-  return result;
-}
-
-Dims to_sizes(const py::args& args, const char* function) {
-  if (args.size() == 1) return to_sizes(py::handle(args[0]), function);
-  return to_sizes(py::handle(args.ptr()), function);
-}
-
 std::string to_metadata(py::handle metadata) {
   if (metadata.is_none()) return {};
   if (!PyDict_Check(metadata.ptr())) {

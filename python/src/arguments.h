@@ -21,10 +21,6 @@ std::string to_text(pybind11::handle text);
 // The UTF-8 of a str, which must live on.
 std::string_view to_name(pybind11::handle name);
 
-// Sizes given one by one, or as one tuple or list. `function` is named in errors.
-Dims to_sizes(const pybind11::args& args, const char* function);
-// Sizes given as one int, tuple or list.
-Dims to_sizes(pybind11::handle sizes, const char* function);
 std::int64_t to_int(pybind11::handle value, const char* what);
 
 // A JSON object as text; empty for None.

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "client/open.h"
 #include "python/src/arguments.h"
 #include "python/src/array.h"
 #include "python/src/dlpack.h"
@@ -68,6 +69,17 @@ void release(PyBundle& self) {
   last = {};
 }
 
+py::object reduce(const PyBundle& self) {
+  const Bundle bundle = live(self);
+  const std::string handle = bundle.handle();
+  std::uint64_t token = 0;
+  {
+    const NoGil no_gil;
+    token = send(bundle.storage());
+  }
+  return py::make_tuple(py::module_::import("tensorbroker._default").attr("receive"), py::make_tuple(handle, token));
+}
+
 using BundleClass = py::class_<PyBundle>;
 
 void define_mapping(BundleClass& bundle) {
@@ -111,10 +123,7 @@ void define_bundle(py::module_& module) {
       .def_property_readonly("handle", [](const PyBundle& self) { return live(self).handle(); })
       .def("release", &release, "This object lets go of the bundle; tensors made from it live on.")
       .def("__repr__", &repr)
-      .def("__reduce__", [](const PyBundle& self) {
-        return py::make_tuple(py::module_::import("tensorbroker._default").attr("open_handle"),
-                              py::make_tuple(live(self).handle()));
-      });
+      .def("__reduce__", &reduce);
 }
 
 }  // namespace tensorbroker::python

@@ -1,10 +1,12 @@
 #include "python/src/client_class.h"
 
+#include <pybind11/stl.h>
 #include <tensorbroker/error.h>
 
 #include <string>
 
 #include "client/launch.h"
+#include "client/open_clients.h"
 #include "python/src/arguments.h"
 #include "python/src/errors.h"
 #include "python/src/gil.h"
@@ -93,6 +95,7 @@ void define_client(py::module_& module) {
   module.def("connect", &connect, py::arg("instance") = py::none(), py::kw_only(), py::arg("runtime_dir") = py::none(),
              py::arg("autostart") = py::none(), py::arg("timeout") = 10.0, py::arg("capacity") = py::none(),
              "Connects to the instance's broker, and starts one where there is none.");
+  module.def("_open_client", &find_open_client, py::arg("instance"));
   module.def("_set_daemon_path", &set_daemon_path, py::arg("path"));
 }
 

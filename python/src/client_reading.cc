@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "client/client_impl.h"
+#include "client/open.h"
 #include "python/src/arguments.h"
 #include "python/src/client_class.h"
 #include "python/src/gil.h"
@@ -58,6 +59,16 @@ py::object open(const Client& self, py::handle name_or_handle, py::handle mode) 
   return wrap(*std::move(opened));
 }
 
+py::object receive_sent(Client& self, py::handle handle, std::uint64_t token) {
+  const std::string_view text = to_name(handle);
+  std::optional<Object> received;
+  {
+    const NoGil no_gil;
+    received = receive(self, text, token);
+  }
+  return wrap(*std::move(received));
+}
+
 bool exists(const Client& self, py::handle name) {
   const std::string_view text = to_name(name);
   const NoGil no_gil;
@@ -87,6 +98,7 @@ void define_reading(ClientClass& client) {
   client.def("get", &get, py::arg("name"), py::kw_only(), py::arg("timeout") = 0.0)
       .def("wait", &wait, py::arg("name"), py::arg("newer_than") = 0, py::arg("timeout") = py::none())
       .def("open", &open, py::arg("name_or_handle"), py::arg("mode") = "r")
+      .def("_receive", &receive_sent, py::arg("handle"), py::arg("token"))
       .def("exists", &exists, py::arg("name"))
       .def("list", &list, py::arg("prefix") = "")
       .def("__contains__", &exists)

@@ -11,6 +11,7 @@
 #include "python/src/errors.h"
 #include "python/src/gil.h"
 #include "python/src/py_tensor.h"
+#include "python/src/signature.h"
 #include "python/src/source.h"
 
 namespace tensorbroker::python {
@@ -112,7 +113,7 @@ py::object put(Client& self, py::handle name, py::object data, py::handle dtype,
 py::object create(Client& self, py::handle name, py::handle shape, py::handle dtype, bool overwrite,
                   py::handle metadata) {
   const std::string_view text = to_name(name);
-  const Dims sizes = to_sizes(shape, "create");
+  const Dims sizes = Signature("create").tuple(shape, "shape", 2, true);
   const DType type = to_dtype(dtype, kFloat32);
   const PutOptions options{overwrite, to_metadata(metadata)};
   Tensor draft;

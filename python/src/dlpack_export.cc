@@ -97,7 +97,7 @@ py::object export_dlpack(const Tensor& tensor, py::handle stream, py::handle max
   check_device(dl_device);
   const bool versioned = wants_versioned(max_version);
   const std::optional<bool> must_copy = to_copy(copy);
-  if (must_copy == true) return make_capsule(clone(tensor), versioned, detail::kDlpackCopied);
+  if (must_copy == true) return make_capsule(tensor.clone(), versioned, detail::kDlpackCopied);
   try {
     const Tensor exported = exportable(tensor);
     if (must_copy == false && exported.storage()->is_copied()) {

@@ -98,7 +98,7 @@ Tensor import_dlpack(py::handle object, py::handle device, py::handle copy) {
   }
   if (!must_copy || copied) return tensor;
   const NoGil no_gil;
-  return clone(tensor);
+  return tensor.clone();
 }
 
 }  // namespace tensorbroker::python

@@ -89,6 +89,10 @@ void define_class(py::module_& module) {
                                const DTypeKind kind = info(self.dtype).kind;
                                return kind != DTypeKind::kBool && kind != DTypeKind::kUnsigned;
                              })
+      // np.dtype(tensorbroker.float32), from NumPy 2.4 on.
+      .def_property_readonly(
+          "__numpy_dtype__",
+          [](const PyDType& self) { return py::reinterpret_borrow<py::object>(numpy_descriptor(self.dtype)); })
       .def("__reduce__", [](const PyDType& self) {
         return py::make_tuple(py::module_::import("tensorbroker._core").attr("_dtype"),
                               py::make_tuple(std::string(name(self.dtype))));

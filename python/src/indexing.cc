@@ -4,31 +4,24 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "client/strided.h"
-#include "python/src/arguments.h"
-#include "python/src/errors.h"
 #include "python/src/gil.h"
 #include "python/src/literal.h"
-#include "python/src/memory.h"
 #include "python/src/numpy_api.h"
 #include "python/src/py_tensor.h"
 #include "python/src/scalars.h"
+#include "python/src/signature.h"
 #include "python/src/source.h"
 
 namespace tensorbroker::python {
 namespace {
 
 [[noreturn]] void refuse_index(py::handle item) {
-  const bool is_number = to_number(item).has_value() && !PyBool_Check(item.ptr());
-  if (!is_number && (is_literal(item) || is_array_like(item))) {
-    throw TypeError("indexing with " + type_name(item) +
-                    " makes a copy, which is left to NumPy and torch: call .numpy()[...] "
-                    "or .torch()[...]");
-  }
-  throw IndexError("only integers, slices (`:`), ellipsis (`...`) and None are valid indices (got " + type_name(item) +
-                   ")");
+  throw IndexError(
+      "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid indices (got " +
+      std::string(Py_TYPE(item.ptr())->tp_name) + ")");
 }
 
 std::optional<std::int64_t> to_bound(py::handle bound) {
@@ -47,72 +40,100 @@ Slice to_slice(py::handle item) {
   return {to_bound(slice->start), to_bound(slice->stop), to_bound(slice->step).value_or(1)};
 }
 
-bool is_index(py::handle item) {
-  if (PyBool_Check(item.ptr()) || PyIndex_Check(item.ptr()) == 0) return false;
-  if (PyArray_Check(item.ptr())) return PyArray_NDIM(reinterpret_cast<PyArrayObject*>(item.ptr())) == 0;
-  if (const PyTensor* tensor = as_tensor(item)) return live(*tensor).dim() == 0;
-  return !is_torch_tensor(item) || py::cast<int>(item.attr("dim")()) == 0;
+std::int64_t to_integer(py::handle item) {
+  int overflow = 0;
+  const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(item.ptr()));
+  if (!index) throw py::error_already_set();
+  const long long value = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
+  if (overflow != 0) {
+    throw InvalidArgumentError("Overflow when unpacking long long: the index " + py::cast<std::string>(py::repr(item)) +
+                               " does not fit 64 bits");
+  }
+  return value;
 }
 
-Index to_index(py::handle item) {
+bool is_tensor(py::handle item) { return as_tensor(item) != nullptr || is_torch_tensor(item); }
+
+bool is_text(py::handle item) { return PyUnicode_Check(item.ptr()) != 0 || PyBytes_Check(item.ptr()) != 0; }
+
+// A list or array of indices: a mask where its elements are bool or uint8, else integers, cut off where they are
+// floats.
+Tensor to_index_tensor(py::handle item) {
+  if (is_text(item)) {
+    throw TypeError("a tensor cannot be indexed with text: " + py::cast<std::string>(py::repr(item)));
+  }
+  const Tensor tensor = is_array_like(item) ? source_tensor(item) : from_literal(item, std::nullopt);
+  const bool is_mask = tensor.dtype() == kBool || tensor.dtype() == kUInt8;
+  return is_mask ? tensor : tensor.to(kInt64);
+}
+
+TensorIndex to_term(py::handle item) {
   if (item.is_none()) return NewAxis{};
   if (item.ptr() == Py_Ellipsis) return Ellipsis{};
+  if (PyBool_Check(item.ptr())) return item.ptr() == Py_True;
+  if (PyLong_Check(item.ptr())) return to_integer(item);
   if (PySlice_Check(item.ptr())) return to_slice(item);
-  if (!is_index(item)) refuse_index(item);
-  return to_int(item, "an index");
+  if (is_tensor(item)) return source_tensor(item);
+  if (is_int(item) && PyArray_IsScalar(item.ptr(), Generic)) return to_integer(item);
+  if (PySequence_Check(item.ptr()) != 0 || PyArray_Check(item.ptr())) return to_index_tensor(item);
+  if (is_int(item)) return to_integer(item);
+  refuse_index(item);
 }
 
-// A destination whose elements lie on one another has no defined result.
-void check_apart_within(const Geometry& geometry) {
-  for (std::size_t d = 0; d < geometry.sizes.size(); ++d) {
-    if (geometry.sizes[d] > 1 && geometry.strides[d] == 0) {
-      throw RuntimeError(
-          "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-          "Please clone() the tensor before performing the operation.");
-    }
+// torch 2.13 takes a list for a tuple where it is short and something in it is no number.
+bool stands_for_tuple(py::handle key) {
+  constexpr Py_ssize_t kShort = 32;
+  if (PyTuple_Check(key.ptr())) return true;
+  if (!PyList_Check(key.ptr()) || PyList_GET_SIZE(key.ptr()) >= kShort) return false;
+  for (const py::handle item : py::reinterpret_borrow<py::list>(key)) {
+    PyObject* p = item.ptr();
+    if (item.is_none() || p == Py_Ellipsis || PySlice_Check(p) || PySequence_Check(p) || is_tensor(item)) return true;
   }
+  return false;
 }
 
-// `source` with the sizes of `target`, as torch broadcasts in an assignment: leading dimensions of size 1 are dropped.
-Tensor expanded(Tensor source, const Tensor& target) {
-  while (source.dim() > target.dim() && source.size(0) == 1) source = source.select(0, 0);
-  return source.expand(target.sizes());
-}
-
-void copy(const Tensor& target, const Tensor& source) {
-  const NoGil no_gil;
-  const Tensor from = are_apart(target, source) ? source : clone(source);
-  if (from.dtype() == target.dtype()) {
-    copy_strided(target.geometry(), base_of(target), from.geometry(), base_of(from), target.itemsize());
-  } else {
-    copy_convert(target.geometry(), target.dtype(), base_of(target), from.geometry(), from.dtype(), base_of(from));
+std::vector<TensorIndex> to_terms(py::handle key) {
+  std::vector<TensorIndex> terms;
+  if (!stands_for_tuple(key)) {
+    terms.push_back(to_term(key));
+    return terms;
   }
+  // A copy: an item's own code may change a list.
+  for (const py::handle item : py::tuple(py::reinterpret_borrow<py::object>(key))) terms.push_back(to_term(item));
+  return terms;
+}
+
+// The value of an assignment. What is no tensor takes the dtype that it is written to.
+Tensor to_value(py::handle value, DType dtype) {
+  if (const auto number = to_number(value)) return to_tensor(*number, dtype);
+  if (is_tensor(value)) return source_tensor(value);
+  if (is_array_like(value)) return source_tensor(value).to(dtype);
+  return from_literal(value, dtype);
 }
 
 }  // namespace
 
-Tensor index(const Tensor& tensor, py::handle key) {
-  std::vector<Index> indices;
-  if (PyTuple_Check(key.ptr())) {
-    for (const py::handle item : py::reinterpret_borrow<py::tuple>(key)) indices.push_back(to_index(item));
-  } else {
-    indices.push_back(to_index(key));
+Tensor index(Tensor tensor, py::handle key) {
+  if (PyLong_CheckExact(key.ptr())) {
+    const Index only = to_integer(key);
+    return tensor.index(std::span(&only, 1));
   }
-  return tensor.index(indices);
+  std::vector<TensorIndex> terms = to_terms(key);
+  const NoGil no_gil;
+  tensor = tensor.index(terms);
+  return tensor;
 }
 
-void assign(const Tensor& target, py::handle value) {
-  target.data();  // ReadOnlyError
-  check_apart_within(target.geometry());
-  if (const auto number = to_number(value)) {
-    check_fits(*number, target.dtype());
-    const NoGil no_gil;
-    if (target.numel() != 0) fill(target.geometry(), target.dtype(), base_of(target), number->value);
-    return;
+void assign(const Tensor& tensor, py::handle key, py::handle value) {
+  tensor.data();  // ReadOnlyError
+  const Tensor source = to_value(value, tensor.dtype());
+  if (PyBool_Check(key.ptr())) {  // alone it is no mask: everything or nothing
+    if (key.ptr() == Py_False) return;
+    key = Py_None;
   }
-  const Tensor source =
-      expanded(is_array_like(value) ? source_tensor(value) : from_literal(value, std::nullopt), target);
-  if (target.numel() != 0) copy(target, source);
+  const std::vector<TensorIndex> terms = to_terms(key);
+  const NoGil no_gil;
+  tensor.index_put_(terms, source);
 }
 
 }  // namespace tensorbroker::python

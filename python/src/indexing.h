@@ -1,4 +1,4 @@
-// tensor[...] and tensor[...] = value: basic indexing as torch has it.
+// tensor[...] and tensor[...] = value, as torch has them.
 //
 // Wants the GIL.
 
@@ -10,13 +10,15 @@
 
 namespace tensorbroker::python {
 
-// The view that `key` denotes: ints, slices, ..., None, and tuples of them. IndexError as torch's; TypeError, naming
-// the other ways, for advanced indexing (lists, arrays, masks).
-Tensor index(const Tensor& tensor, pybind11::handle key);
+// What `key` denotes. Ints, slices, ..., None and tuples of them give a view; where there is a tensor, array, list or
+// bool among them, a copy in memory of this process. IndexError, TypeError and ValueError as torch's. Gives the GIL up
+// while it copies.
+Tensor index(Tensor tensor, pybind11::handle key);
 
-// Writes a number to every element of `target`, or the elements of a tensor, array or list, expanded and converted as
-// torch does. ReadOnlyError before anything is read. Gives the GIL up while copying.
-void assign(const Tensor& target, pybind11::handle value);
+// Writes a number, or the elements of a tensor, array or list, broadcast and converted, to what `key` denotes.
+// ReadOnlyError before anything is read, and nothing is written where anything is wrong. Gives the GIL up while it
+// copies.
+void assign(const Tensor& tensor, pybind11::handle key, pybind11::handle value);
 
 }  // namespace tensorbroker::python
 

@@ -6,7 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "client/promote.h"
 #include "client/scalar.h"
+#include "client/tensor_memory.h"
 #include "proto/geometry.h"
 #include "python/src/errors.h"
 #include "python/src/memory.h"
@@ -56,7 +58,7 @@ class Collector {
  private:
   void add(const Number& number) {
     numbers_.push_back(number);
-    dtype_ = dtype_ ? promote(*dtype_, number.dtype) : number.dtype;
+    dtype_ = dtype_ ? promote_types(*dtype_, number.dtype) : number.dtype;
   }
 
   // A number at `depth` says how many dimensions there are.
@@ -101,7 +103,7 @@ class Collector {
   void collect_array(const Tensor& array, std::size_t depth) {
     for (std::int64_t d = 0; d < array.dim(); ++d) check_size(static_cast<std::size_t>(array.size(d)), depth + d);
     if (array.numel() != 0) check_depth(depth + static_cast<std::size_t>(array.dim()), "an array");
-    dtype_ = dtype_ ? promote(*dtype_, array.dtype()) : array.dtype();
+    dtype_ = dtype_ ? promote_types(*dtype_, array.dtype()) : array.dtype();
     add_elements(array, 0, array.storage_offset());
   }
 

@@ -3,10 +3,12 @@
 #include <pybind11/complex.h>
 #include <tensorbroker/error.h>
 
+#include <array>
 #include <complex>
 #include <type_traits>
 #include <variant>
 
+#include "client/tensor_memory.h"
 #include "python/src/dtypes.h"
 #include "python/src/errors.h"
 #include "python/src/numpy_api.h"
@@ -46,36 +48,6 @@ std::optional<Number> numpy_number(py::handle object) {
   return Number{load(static_cast<const std::byte*>(PyArray_DATA(elements)), *dtype), *dtype};
 }
 
-enum class Rank { kBool, kInteger, kFloat, kComplex };
-
-Rank rank(DType dtype) noexcept {
-  switch (info(dtype).kind) {
-    case DTypeKind::kBool:
-      return Rank::kBool;
-    case DTypeKind::kSigned:
-    case DTypeKind::kUnsigned:
-      return Rank::kInteger;
-    case DTypeKind::kFloat:
-      return Rank::kFloat;
-    case DTypeKind::kComplex:
-      break;
-  }
-  return Rank::kComplex;
-}
-
-DType promote_integers(DType a, DType b) noexcept {
-  if (info(a).kind == info(b).kind) return itemsize(a) >= itemsize(b) ? a : b;
-  const DType with_sign = info(a).kind == DTypeKind::kSigned ? a : b;
-  const DType without = with_sign == a ? b : a;
-  if (itemsize(with_sign) > itemsize(without)) return with_sign;
-  return itemsize(without) == 1 ? kInt16 : itemsize(without) == 2 ? kInt32 : kInt64;
-}
-
-DType promote_floats(DType a, DType b) noexcept {
-  if (itemsize(a) != itemsize(b)) return itemsize(a) > itemsize(b) ? a : b;
-  return kFloat32;  // float16 with bfloat16, or two formats of float8
-}
-
 }  // namespace
 
 std::optional<Number> to_number(py::handle object) {
@@ -97,7 +69,8 @@ py::object from_scalar(const Scalar& value) {
 }
 
 void check_fits(const Number& number, DType dtype) {
-  const bool integral = rank(dtype) == Rank::kInteger;
+  const DTypeKind kind = info(dtype).kind;
+  const bool integral = kind == DTypeKind::kSigned || kind == DTypeKind::kUnsigned;
   const bool beyond_int64 = std::holds_alternative<std::uint64_t>(number.value) && number.dtype == kInt64;
   if (integral && (number.huge || (beyond_int64 && dtype != kUInt64))) {
     throw InvalidArgumentError("Overflow when unpacking long long: the int does not fit " + std::string(name(dtype)) +
@@ -105,21 +78,23 @@ void check_fits(const Number& number, DType dtype) {
   }
 }
 
-DType promote(DType a, DType b) noexcept {
-  if (a == b) return a;
-  if (rank(a) != rank(b)) {
-    const DType higher = rank(a) > rank(b) ? a : b;
-    const DType lower = higher == a ? b : a;
-    return higher == kComplex64 && lower == kFloat64 ? kComplex128 : higher;
-  }
-  switch (rank(a)) {
-    case Rank::kInteger:
-      return promote_integers(a, b);
-    case Rank::kFloat:
-      return promote_floats(a, b);
-    default:
-      return kComplex128;
-  }
+void check_64_bits(const Number& number) {
+  if (!number.huge) return;
+  PyErr_SetString(PyExc_OverflowError, "int too big to convert: tensors hold at most 64 bits of one");
+  throw py::error_already_set();
+}
+
+Tensor to_tensor(const Number& number) {
+  check_64_bits(number);
+  constexpr std::array kWide{kBool, kInt64, kUInt64, kFloat64, kComplex128};  // by alternative of Scalar
+  static_assert(kWide.size() == std::variant_size_v<Scalar>);
+  return to_tensor(number, kWide[number.value.index()]);
+}
+
+Tensor to_tensor(const Number& number, DType dtype) {
+  check_fits(number, dtype);
+  const Tensor result = new_tensor({}, dtype);
+  return result.fill_(number.value);
 }
 
 }  // namespace tensorbroker::python

@@ -6,7 +6,7 @@
 #define TENSORBROKER_PYTHON_SRC_SCALARS_H_
 
 #include <pybind11/pybind11.h>
-#include <tensorbroker/dtype.h>
+#include <tensorbroker/tensor.h>
 
 #include <optional>
 
@@ -28,9 +28,12 @@ pybind11::object from_scalar(const Scalar& value);
 
 // ValueError, as torch's, where an int does not fit: `dtype` must be able to take it.
 void check_fits(const Number& number, DType dtype);
+// OverflowError, as torch's, where an int is beyond 64 bits.
+void check_64_bits(const Number& number);
 
-// The dtype of the elements of a list that holds both, as torch promotes.
-DType promote(DType a, DType b) noexcept;
+// A 0-d tensor of this process's memory with the number: as wide as it needs, or of this dtype, as store() writes it.
+Tensor to_tensor(const Number& number);
+Tensor to_tensor(const Number& number, DType dtype);
 
 }  // namespace tensorbroker::python
 

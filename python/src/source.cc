@@ -112,7 +112,7 @@ Tensor read_data(py::handle data, py::handle dtype) {
   Tensor tensor = source_tensor(data);
   if (!wanted || *wanted == tensor.dtype()) return tensor;
   const NoGil no_gil;
-  return convert_copy(tensor, *wanted);
+  return tensor.to(*wanted);
 }
 
 }  // namespace tensorbroker::python

@@ -8,6 +8,8 @@ void define_tensor(py::module_& module) {
   TensorClass tensor(module, "Tensor", py::custom_type_setup(&set_buffer_protocol),
                      "A torch-style tensor over memory that other processes may share.");
   define_geometry(tensor);
+  define_views(tensor);
+  define_copies(tensor);
   define_elements(tensor);
   define_interop(tensor);
   define_record(tensor);

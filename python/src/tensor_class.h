@@ -16,7 +16,9 @@ using TensorClass = py::class_<PyTensor>;
 // Creates the class in `module` and adds everything to it.
 void define_tensor(py::module_& module);
 
-void define_geometry(TensorClass& tensor);  // tensor_geometry.cc: sizes, strides, views
+void define_geometry(TensorClass& tensor);  // tensor_geometry.cc: sizes, strides
+void define_views(TensorClass& tensor);     // tensor_views.cc: view, transpose, select and the like
+void define_copies(TensorClass& tensor);    // tensor_copies.cc: clone, to, copy_, equal, share_memory_
 void define_elements(TensorClass& tensor);  // tensor_elements.cc: indexing, numbers, printing
 void define_interop(TensorClass& tensor);   // tensor_interop.cc: NumPy, torch, DLPack
 void define_record(TensorClass& tensor);    // tensor_record.cc: name, version, publish; pickle, copies

@@ -25,14 +25,7 @@ constexpr const char* kUnaryOperators[] = {"neg", "pos", "abs", "invert", "round
   throw TypeError("arithmetic and comparisons are left to NumPy and torch: call .numpy() or .torch() first");
 }
 
-Scalar item_of(const Tensor& tensor) {
-  if (tensor.numel() != 1) {
-    throw RuntimeError("a Tensor with " + std::to_string(tensor.numel()) + " elements cannot be converted to Scalar");
-  }
-  return load(static_cast<const std::byte*>(tensor.const_data()), tensor.dtype());
-}
-
-py::object item(const PyTensor& self) { return from_scalar(item_of(live(self))); }
+py::object item(const PyTensor& self) { return from_scalar(live(self).item()); }
 
 bool to_bool(const PyTensor& self) {
   const Tensor& tensor = live(self);
@@ -129,8 +122,8 @@ void define_elements(TensorClass& tensor) {
   define_numbers(tensor);
   refuse_operators(tensor);
   tensor.def("__getitem__", [](const PyTensor& self, py::handle key) { return wrap(index(live(self), key)); })
-      .def("__setitem__", [](const PyTensor& self, py::handle key,
-                             py::handle value) { assign(index(Tensor(live(self)), key), value); })
+      .def("__setitem__",
+           [](const PyTensor& self, py::handle key, py::handle value) { assign(Tensor(live(self)), key, value); })
       .def("__len__", &length)
       .def("__iter__", &iterate)
       .def("__repr__", &repr)

@@ -37,6 +37,15 @@ py::dict interface(PyTensor& self) {
   return result;
 }
 
+// jnp.asarray(tensor) and the like. JAX takes it that the bytes never change: what may change is copied.
+py::object to_jax_array(const PyTensor& self) {
+  const Tensor tensor = live(self);
+  const py::object array = to_array(tensor);
+  const py::module_ jax = py::module_::import("jax");
+  if (tensor.is_sealed()) return jax.attr("device_put")(array);
+  return jax.attr("numpy").attr("array")(array, py::arg("copy") = true);
+}
+
 py::object device(const PyTensor& self) {
   live(self);
   static PyObject* const cpu =
@@ -56,6 +65,7 @@ void define_interop(TensorClass& tensor) {
           "A torch.Tensor: over the same memory where the tensor is writable, over private pages where it is sealed.")
       .def("data_ptr", &data_ptr)
       .def_property_readonly("device", &device)
+      .def("__jax_array__", &to_jax_array)
       .def("__array__", &to_numpy_array, py::arg("dtype") = py::none(), py::arg("copy") = py::none())
       .def_property_readonly("__array_interface__", &interface)
       .def(

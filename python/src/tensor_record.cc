@@ -2,12 +2,16 @@
 
 #include <tensorbroker/error.h>
 
+#include <string>
+
+#include "client/open.h"
 #include "client/storage.h"
 #include "proto/geometry.h"
 #include "python/src/arguments.h"
 #include "python/src/dtypes.h"
 #include "python/src/gil.h"
 #include "python/src/memory.h"
+#include "python/src/signature.h"
 #include "python/src/tensor_class.h"
 
 namespace tensorbroker::python {
@@ -60,9 +64,15 @@ void release(PyTensor& self) {
 
 // The handle names the storage; a view is the geometry over it besides.
 py::object reduce(const PyTensor& self) {
-  const Tensor& tensor = live(self);
-  return py::make_tuple(py::module_::import("tensorbroker._default").attr("open_view"),
-                        py::make_tuple(tensor.handle(), dtype_object(tensor.dtype()), detail::offset_in_storage(tensor),
+  const Tensor tensor = live(self);
+  const std::string handle = tensor.handle();
+  std::uint64_t token = 0;
+  {
+    const NoGil no_gil;
+    token = send(tensor.storage());
+  }
+  return py::make_tuple(py::module_::import("tensorbroker._default").attr("receive_view"),
+                        py::make_tuple(handle, token, dtype_object(tensor.dtype()), detail::offset_in_storage(tensor),
                                        to_tuple(tensor.sizes()), to_tuple(tensor.strides())));
 }
 
@@ -72,7 +82,8 @@ py::object view_of(py::handle object, py::handle dtype, std::uint64_t offset, py
   const PyTensor* tensor = as_tensor(object);
   const detail::StorageRef storage = tensor != nullptr ? live(*tensor).storage() : live(*as_bundle(object)).storage();
   const DType type = to_dtype(dtype);
-  Geometry geometry{to_sizes(sizes, "unpickle"), to_sizes(strides, "unpickle"), 0};
+  const Signature signature("unpickle");
+  Geometry geometry{signature.tuple(sizes, "sizes", 4), signature.tuple(strides, "strides", 5), 0};
   if (geometry.sizes.size() != geometry.strides.size() || offset > storage->nbytes()) {
     throw InvalidArgumentError("unpickle: the view does not fit the tensor that its handle names");
   }

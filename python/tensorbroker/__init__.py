@@ -55,17 +55,27 @@ from tensorbroker._core import (
     uint64,
 )
 from tensorbroker._default import (
+    arange,
     create,
     delete,
     empty,
+    empty_like,
     exists,
+    eye,
     full,
+    full_like,
     get,
+    linspace,
     list,
     load_safetensors,
     ones,
+    ones_like,
     open,
     put,
+    rand,
+    rand_like,
+    randn,
+    randn_like,
     reserve,
     save_safetensors,
     stats,
@@ -73,8 +83,10 @@ from tensorbroker._default import (
     wait,
     watch,
     zeros,
+    zeros_like,
 )
 from tensorbroker._device import device
+from tensorbroker._random import manual_seed
 from tensorbroker._size import Size
 
 TimeoutError = builtins.TimeoutError  # what wait() and watch() raise
@@ -106,6 +118,7 @@ __all__ = [
     "TimeoutError",
     "VersionMismatchError",
     "Watch",
+    "arange",
     "bfloat16",
     "bool",
     "cdouble",
@@ -119,7 +132,9 @@ __all__ = [
     "double",
     "dtype",
     "empty",
+    "empty_like",
     "exists",
+    "eye",
     "float",
     "float8_e4m3fn",
     "float8_e4m3fnuz",
@@ -132,6 +147,7 @@ __all__ = [
     "from_dlpack",
     "from_numpy",
     "full",
+    "full_like",
     "get",
     "half",
     "int",
@@ -139,12 +155,19 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "linspace",
     "list",
     "load_safetensors",
     "long",
+    "manual_seed",
     "ones",
+    "ones_like",
     "open",
     "put",
+    "rand",
+    "rand_like",
+    "randn",
+    "randn_like",
     "reserve",
     "save_safetensors",
     "short",
@@ -157,6 +180,7 @@ __all__ = [
     "wait",
     "watch",
     "zeros",
+    "zeros_like",
 ]
 
 Mapping.register(Bundle)

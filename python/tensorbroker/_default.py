@@ -13,7 +13,7 @@ from tensorbroker._core import Bundle, Client, Info, Tensor, Watch
 
 
 class _Clients:
-    """The clients of this process: one for the functions of the module, others for handles of other instances."""
+    """The clients of this process: one for the functions of the module, others for handles of instances without one."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -32,12 +32,13 @@ class _Clients:
             return self.default
 
     def of_instance(self, instance: str) -> Client:
-        """Return a client of the instance that a handle names."""
-        if self.default is not None and self.default.instance == instance:
-            return self.default
+        """Return a client of the instance that a handle names: an open one; else one that stays for the next handle."""
+        client = _core._open_client(instance)
+        if client is not None:
+            return client
         with self.lock:
             client = self.others.get(instance)
-            if client is None:
+            if client is None or client.closed:
                 client = self.others[instance] = _core.connect(instance, autostart=False)
             return client
 
@@ -52,15 +53,20 @@ def default_client() -> Client:
     return _clients.connect_default() if client is None else client
 
 
-def open_handle(handle: str) -> Any:
-    """Open what a handle names, in the mode that it names: how tensors and bundles are unpickled."""
-    instance, _, rest = handle.removeprefix("tb://").partition("/")
-    return _clients.of_instance(instance).open(handle, rest.rpartition(".")[2])
+def receive(handle: str, token: int) -> Any:
+    """Open what a handle names, in the mode that it names: how bundles, and tensors below, are unpickled.
+
+    The token says what the broker keeps for the first who receives it; 0: nothing, a name leads there.
+    """
+    instance = handle.removeprefix("tb://").partition("/")[0]
+    return _clients.of_instance(instance)._receive(handle, token)
 
 
-def open_view(handle: str, dtype: Any, offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]) -> Tensor:
+def receive_view(
+    handle: str, token: int, dtype: Any, offset: int, sizes: tuple[int, ...], strides: tuple[int, ...]
+) -> Tensor:
     """Open a view of what a handle names."""
-    return _core._view_of(open_handle(handle), dtype, offset, sizes, strides)
+    return _core._view_of(receive(handle, token), dtype, offset, sizes, strides)
 
 
 def put(
@@ -160,19 +166,37 @@ def tensor(data: Any, *, dtype: Any = None, name: str | None = None, metadata: d
     return default_client().tensor(data, dtype=dtype, name=name, metadata=metadata)
 
 
-def empty(*size: Any, dtype: Any = None, name: str | None = None, metadata: dict[str, Any] | None = None) -> Tensor:
+def empty(
+    *size: Any,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    **named_size: Any,
+) -> Tensor:
     """Return a mutable tensor of unknown contents."""
-    return default_client().empty(*size, dtype=dtype, name=name, metadata=metadata)
+    return default_client().empty(*size, dtype=dtype, name=name, metadata=metadata, **named_size)
 
 
-def zeros(*size: Any, dtype: Any = None, name: str | None = None, metadata: dict[str, Any] | None = None) -> Tensor:
+def zeros(
+    *size: Any,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    **named_size: Any,
+) -> Tensor:
     """Return a mutable tensor of zeros."""
-    return default_client().zeros(*size, dtype=dtype, name=name, metadata=metadata)
+    return default_client().zeros(*size, dtype=dtype, name=name, metadata=metadata, **named_size)
 
 
-def ones(*size: Any, dtype: Any = None, name: str | None = None, metadata: dict[str, Any] | None = None) -> Tensor:
+def ones(
+    *size: Any,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    **named_size: Any,
+) -> Tensor:
     """Return a mutable tensor of ones."""
-    return default_client().ones(*size, dtype=dtype, name=name, metadata=metadata)
+    return default_client().ones(*size, dtype=dtype, name=name, metadata=metadata, **named_size)
 
 
 def full(
@@ -185,3 +209,130 @@ def full(
 ) -> Tensor:
     """Return a mutable tensor filled with a number, whose dtype it has unless another is given."""
     return default_client().full(size, fill_value, dtype=dtype, name=name, metadata=metadata)
+
+
+def arange(
+    *bounds: Any,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    **named_bounds: Any,
+) -> Tensor:
+    """Return a mutable tensor of the numbers of arange(end) or arange(start, end[, step])."""
+    return default_client().arange(*bounds, dtype=dtype, name=name, metadata=metadata, **named_bounds)
+
+
+def linspace(
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Tensor:
+    """Return a mutable tensor of numbers evenly spaced from start to end, which is the last one."""
+    return default_client().linspace(start, end, steps, dtype=dtype, name=name, metadata=metadata)
+
+
+def eye(
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Tensor:
+    """Return a mutable tensor with 1 on the diagonal and 0 elsewhere."""
+    return default_client().eye(n, m, dtype=dtype, name=name, metadata=metadata)
+
+
+def rand(
+    *size: Any,
+    generator: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Tensor:
+    """Return a mutable tensor of random numbers from 0 up to, but without, 1: NumPy's, so not torch's."""
+    return default_client().rand(*size, generator=generator, dtype=dtype, name=name, metadata=metadata)
+
+
+def randn(
+    *size: Any,
+    generator: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Tensor:
+    """Return a mutable tensor of normally distributed random numbers: NumPy's, so not torch's."""
+    return default_client().randn(*size, generator=generator, dtype=dtype, name=name, metadata=metadata)
+
+
+def empty_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Tensor:
+    """Return a mutable tensor of unknown contents, laid out as another."""
+    return default_client().empty_like(input, dtype=dtype, name=name, metadata=metadata)
+
+
+def zeros_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Tensor:
+    """Return a mutable tensor of zeros, laid out as another."""
+    return default_client().zeros_like(input, dtype=dtype, name=name, metadata=metadata)
+
+
+def ones_like(
+    input: Any,
+    *,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Tensor:
+    """Return a mutable tensor of ones, laid out as another."""
+    return default_client().ones_like(input, dtype=dtype, name=name, metadata=metadata)
+
+
+def full_like(
+    input: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Tensor:
+    """Return a mutable tensor filled with a number, laid out as another."""
+    return default_client().full_like(input, fill_value, dtype=dtype, name=name, metadata=metadata)
+
+
+def rand_like(
+    input: Any,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Tensor:
+    """Return rand() with the shape, dtype and order of dimensions of another tensor."""
+    return default_client().rand_like(input, generator=generator, dtype=dtype, name=name, metadata=metadata)
+
+
+def randn_like(
+    input: Any,
+    *,
+    generator: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+    metadata: dict[str, Any] | None = None,
+) -> Tensor:
+    """Return randn() with the shape, dtype and order of dimensions of another tensor."""
+    return default_client().randn_like(input, generator=generator, dtype=dtype, name=name, metadata=metadata)

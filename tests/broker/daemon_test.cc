@@ -14,6 +14,7 @@
 #include <fstream>
 
 #include "proto/instance_lock.h"
+#include "proto/layout.h"
 #include "proto/runtime_dir.h"
 #include "tests/support/broker_process.h"
 
@@ -199,7 +200,7 @@ TEST(Daemon, RefusesACatalogOfAnotherLayoutAndDeletesNothing) {
   }
   const Ended ended = run_daemon(arguments(broker.at()));
   expect_refusal(ended, "layout 99");
-  expect_refusal(ended, "layout 1");
+  expect_refusal(ended, "layout " + std::to_string(kLayoutVersion));
   EXPECT_EQ(broker.at().files(), files);
 }
 

@@ -36,8 +36,8 @@ TEST_F(BadInput, Shapes) {
   constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
   EXPECT_NE(refusal<RuntimeError>([&] { client_.create("x", {2, -1}, kFloat32); }).find("negative dimension -1"),
             std::string::npos);
-  EXPECT_THROW(client_.create("x", {kHuge, 2}, kFloat32), InvalidArgumentError);
-  EXPECT_THROW(client_.zeros({kHuge, kHuge}), InvalidArgumentError);
+  EXPECT_THROW(client_.create("x", {kHuge, 2}, kFloat32), RuntimeError);
+  EXPECT_THROW(client_.zeros({kHuge, kHuge}), RuntimeError);
   EXPECT_THROW(client_.create("x", {kHuge / 8}, kFloat32), OutOfMemoryError);
 }
 

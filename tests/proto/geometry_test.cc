@@ -94,10 +94,10 @@ TEST(Numel, CountsAndRefusesInTorchsWords) {
   EXPECT_EQ(message_of<RuntimeError>([] { checked_numel(Dims{-1, 2}); }),
             "Trying to create tensor with negative dimension -1: [-1, 2]");
   EXPECT_EQ(
-      message_of<InvalidArgumentError>([] { checked_numel(Dims{std::int64_t{1} << 40, std::int64_t{1} << 40}); }),
+      message_of<RuntimeError>([] { checked_numel(Dims{std::int64_t{1} << 40, std::int64_t{1} << 40}); }),
       "Storage size calculation overflowed with sizes=[1099511627776, 1099511627776]: a tensor has at most 2^63 - "
       "1 bytes");
-  EXPECT_THROW(checked_numel(Dims{0, kMax, 2}), InvalidArgumentError);
+  EXPECT_THROW(checked_numel(Dims{0, kMax, 2}), RuntimeError);
   EXPECT_THROW(checked_numel(Dims{0, kMin}), RuntimeError);
 }
 
@@ -106,7 +106,7 @@ TEST(Numel, BytesOverflowLaterThanElementsDo) {
   EXPECT_EQ(checked_nbytes(Dims{}, 16), 16);
   EXPECT_EQ(checked_numel(Dims{kMax}), kMax);
   EXPECT_EQ(checked_nbytes(Dims{kMax}, 1), kMax);
-  EXPECT_THROW(checked_nbytes(Dims{kMax}, 2), InvalidArgumentError);
+  EXPECT_THROW(checked_nbytes(Dims{kMax}, 2), RuntimeError);
 }
 
 TEST(Strides, AreTorchsForEmptyTensorsToo) {
@@ -135,10 +135,7 @@ TEST(Contiguity, DenseInAnyOrderOfDimensions) {
   EXPECT_FALSE(is_non_overlapping_and_dense({{3}, {-1}, 2}));
 }
 
-TEST(Contiguity, ACloneKeepsDenseStridesOnly) {
-  EXPECT_EQ(clone_geometry({{3, 2}, {1, 3}, 5}), (Geometry{{3, 2}, {1, 3}, 0}));
-  EXPECT_EQ(clone_geometry({{2, 3}, {8, 2}, 5}), (Geometry{{2, 3}, {3, 1}, 0}));
-}
+TEST(Contiguity, ATensorWithoutElementsIsDense) { EXPECT_TRUE(is_non_overlapping_and_dense({{0, 3}, {5, 7}, 0})); }
 
 TEST(LiesWithin, TheLastByteCounts) {
   const Geometry geometry{{2, 3}, {3, 1}, 4};

@@ -1,6 +1,4 @@
-"""open(): np.memmap's modes, by name and by handle; pickle."""
-
-import pickle
+"""open(): np.memmap's modes, by name and by handle."""
 
 import numpy as np
 import pytest
@@ -82,47 +80,3 @@ def test_bad_mode(client: tb.Client) -> None:
     for mode in ("w", "rw", None):
         with pytest.raises(ValueError, match=r"mode must be 'r' \(read\)"):
             client.open("x", mode)
-
-
-def test_pickle_sends_the_handle(client: tb.Client) -> None:
-    tensor = client.put("x", np.zeros(1 << 20))
-    data = pickle.dumps(tensor)
-    assert len(data) < 1000
-    copy = pickle.loads(data)
-    assert copy.data_ptr() == tensor.data_ptr()
-    assert copy.version == tensor.version
-
-
-def test_pickle_of_views_and_modes(client: tb.Client) -> None:
-    mine = client.zeros(4, 6, name="x")
-    view = pickle.loads(pickle.dumps(mine[1:, ::2].t()))
-    view[2, 0] = 7
-    assert mine[1, 4].item() == 7
-    reader = pickle.loads(pickle.dumps(client.get("x")))
-    with pytest.raises(tb.ReadOnlyError):
-        reader[0] = 1
-    private = pickle.loads(pickle.dumps(client.open("x", "c")))
-    private[0] = 9
-    assert mine[0, 0].item() == 0
-
-
-def test_pickle_of_an_anonymous_tensor(client: tb.Client) -> None:
-    mine = client.zeros(3)
-    pickle.loads(pickle.dumps(mine))[1] = 5
-    assert mine.tolist() == [0, 5, 0]
-
-
-def test_pickle_of_a_published_draft(client: tb.Client) -> None:
-    with client.create("x", (4, 300, 300)) as draft:
-        draft[:] = 1
-        draft[2] = 2
-    assert pickle.loads(pickle.dumps(draft[2])).numpy().min() == 2
-
-
-def test_pickle_of_what_was_not_published(client: tb.Client) -> None:
-    with pytest.raises(RuntimeError, match="publish or put this one first"):
-        pickle.dumps(tb.from_numpy(np.ones(2)))
-    draft = client.create("x", 1)
-    with pytest.raises(RuntimeError, match="publish or put this one first"):
-        pickle.dumps(draft)
-    draft.discard()

@@ -203,13 +203,6 @@ def test_assignment_that_does_not_fit() -> None:
     assert tensor.tolist() == [0, 0, 0]
 
 
-def test_advanced_indexing_is_left_to_numpy_and_torch() -> None:
-    tensor, _ = pair(3, 2)
-    for key in ([0, 1], np.array([True, False, True]), torch.tensor([0]), True):
-        with pytest.raises(TypeError, match=r"call \.numpy\(\)\[\.\.\.\] or \.torch\(\)\[\.\.\.\]"):
-            tensor[key]
-
-
 def test_arithmetic_is_left_to_numpy_and_torch() -> None:
     tensor = tb.ones(2)
     for operation in (

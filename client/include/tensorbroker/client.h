@@ -136,10 +136,10 @@ class Client {
   void stop_broker(bool keep = false);
 
   struct Impl;
+  explicit Client(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
   const std::shared_ptr<Impl>& impl() const noexcept { return impl_; }
 
  private:
-  explicit Client(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
   std::shared_ptr<Impl> impl_;
 };
 

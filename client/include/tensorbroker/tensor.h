@@ -13,10 +13,13 @@
 #include <tensorbroker/error.h>
 #include <tensorbroker/geometry.h>
 #include <tensorbroker/indexing.h>
+#include <tensorbroker/scalar.h>
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <iosfwd>
 #include <memory>
 #include <optional>
@@ -24,6 +27,8 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <variant>
+#include <vector>
 
 namespace tensorbroker {
 
@@ -56,6 +61,20 @@ class StorageRef {
   Storage* storage_ = nullptr;
 };
 }  // namespace detail
+
+// Sizes or dimensions: a braced list, or anything with int64 in a row, which must outlive the call.
+class DimList : public std::span<const std::int64_t> {
+ public:
+  DimList(std::initializer_list<std::int64_t> values) noexcept : span(values.begin(), values.size()) {}
+  template <class Values>
+    requires std::convertible_to<const Values&, std::span<const std::int64_t>>
+  DimList(const Values& values) noexcept : span(static_cast<std::span<const std::int64_t>>(values)) {}
+};
+
+class Tensor;
+
+// A term of an index: what Index has, a bool (which is a mask of no dimension), or a tensor.
+using TensorIndex = std::variant<std::int64_t, bool, Slice, Ellipsis, NewAxis, Tensor>;
 
 class Tensor {
  public:
@@ -125,18 +144,52 @@ class Tensor {
                std::int64_t step = 1) const;
   Tensor index(std::span<const Index> indices) const;  // basic indexing
   Tensor operator[](std::int64_t index) const { return select(0, index); }
-  Tensor view(std::span<const std::int64_t> shape) const;
-  Tensor view(std::initializer_list<std::int64_t> shape) const { return view(std::span(shape.begin(), shape.size())); }
+  Tensor view(DimList shape) const;
+  Tensor view(DType dtype) const;  // the same bytes as elements of another dtype
+  Tensor view_as(const Tensor& other) const { return view(other.sizes()); }
+  Tensor unflatten(std::int64_t dim, DimList sizes) const;
   Tensor transpose(std::int64_t dim0, std::int64_t dim1) const;
   Tensor t() const;
-  Tensor permute(std::span<const std::int64_t> dims) const;
-  Tensor permute(std::initializer_list<std::int64_t> dims) const {
-    return permute(std::span(dims.begin(), dims.size()));
-  }
+  Tensor mT() const;       // the last two dimensions exchanged
+  Tensor numpy_T() const;  // all dimensions reversed: Python's T
+  Tensor permute(DimList dims) const;
+  Tensor movedim(DimList source, DimList destination) const;
+  Tensor movedim(std::int64_t source, std::int64_t destination) const;
   Tensor unsqueeze(std::int64_t dim) const;
   Tensor squeeze() const;
   Tensor squeeze(std::int64_t dim) const;
-  Tensor expand(std::span<const std::int64_t> sizes) const;
+  Tensor squeeze(DimList dims) const;
+  Tensor expand(DimList sizes) const;
+  Tensor expand_as(const Tensor& other) const { return expand(other.sizes()); }
+  std::vector<Tensor> unbind(std::int64_t dim = 0) const;
+  std::vector<Tensor> split(std::int64_t split_size, std::int64_t dim = 0) const;
+  std::vector<Tensor> split_with_sizes(DimList split_sizes, std::int64_t dim = 0) const;
+  std::vector<Tensor> chunk(std::int64_t chunks, std::int64_t dim = 0) const;
+  Tensor diagonal(std::int64_t offset = 0, std::int64_t dim1 = 0, std::int64_t dim2 = 1) const;
+  Tensor unfold(std::int64_t dim, std::int64_t size, std::int64_t step) const;
+  Tensor as_strided(DimList sizes, DimList strides, std::optional<std::int64_t> storage_offset = {}) const;
+
+  // ---- a view where that can be, else a copy in memory of this process
+  Tensor reshape(DimList shape) const;
+  Tensor flatten(std::int64_t start_dim = 0, std::int64_t end_dim = -1) const;
+  Tensor contiguous() const;
+  Tensor to(DType dtype, bool copy = false) const;
+
+  // ---- copies in memory of this process, writable
+  Tensor clone() const;
+  // Advanced indexing, where a TensorIndex may be a tensor of integers (int32, int64), or a mask (bool, uint8).
+  Tensor index(std::span<const TensorIndex> indices) const;
+
+  // ---- elements as a whole. Those that write throw ReadOnlyError before anything is written; what else they throw is
+  // torch's too. `source` and `value` are broadcast, and converted as to() does.
+  const Tensor& copy_(const Tensor& source) const;
+  const Tensor& fill_(const Scalar& value) const;
+  const Tensor& zero_() const;
+  // As copy_, into the elements that the indices name; integer tensors want a value of the same dtype. Where one
+  // element is named more than once, one of the values stays.
+  const Tensor& index_put_(std::span<const TensorIndex> indices, const Tensor& value) const;
+  bool equal(const Tensor& other) const;  // sizes and elements; NaN is equal to nothing
+  Scalar item() const;                    // RuntimeError unless there is one element
 
   // ---- what the broker knows of it
   std::string name() const;  // "" for an anonymous tensor, a draft's intended name for a draft
@@ -172,6 +225,8 @@ class Tensor {
     }
   }
   Tensor with(Geometry geometry) const;
+  std::vector<Tensor> each(std::vector<Geometry> geometries) const;
+  std::uint64_t storage_nbytes() const;  // from where the geometry's offset counts
 
   detail::StorageRef storage_;
   std::byte* base_ = nullptr;  // of the storage that the geometry's offset counts from
