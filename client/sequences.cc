@@ -104,14 +104,15 @@ void write_arange(const Range& range, DType dtype, std::byte* data, std::int64_t
 }
 
 void write_linspace(const Scalar& start, const Scalar& end, DType dtype, std::byte* data, std::int64_t count) {
+  if (count == 1) return fill(Geometry{{1}, {1}, 0}, dtype, data, start);
   const Scalar from = as_element(start, dtype);
   const Scalar to = as_element(end, dtype);
   const auto write = [&]<DType kWide, class Wide>(Wide first, Wide last) {
-    const Wide step = count > 1 ? (last - first) / Wide(static_cast<double>(count - 1)) : Wide(0);
+    const Wide step = (last - first) / Wide(static_cast<double>(count - 1));
     const std::int64_t half = count / 2;
     // From both ends towards the middle, so that it is symmetrical.
     write_elements<kWide, Wide>(dtype, data, count, [=](std::int64_t i) {
-      if (i < half || count == 1) return first + step * Wide(static_cast<double>(i));
+      if (i < half) return first + step * Wide(static_cast<double>(i));
       return last - step * Wide(static_cast<double>(count - 1 - i));
     });
   };

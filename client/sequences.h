@@ -1,7 +1,7 @@
 // The elements of torch's arange, linspace and eye, written to contiguous memory at `data`.
 //
-// Safe from any thread for memory that nobody else uses. Integers and float64 are torch's exactly; the shorter floats
-// are rounded once, from float64, where torch's own last bit depends on the machine's vectors.
+// Safe from any thread for memory that nobody else uses. Computed in float64 and rounded once; integers up to 2^53 are
+// torch's exactly, and floats as near as the last bits of torch's own depend on the machine's vectors.
 
 #ifndef TENSORBROKER_CLIENT_SEQUENCES_H_
 #define TENSORBROKER_CLIENT_SEQUENCES_H_
@@ -28,7 +28,7 @@ std::int64_t arange_size(const Range& range, DType dtype);
 void write_arange(const Range& range, DType dtype, std::byte* data, std::int64_t count);
 
 // `count` elements evenly spaced from `start` to `end`, which is the last one. RuntimeError where the dtype does not
-// hold the bounds.
+// hold the bounds; one element is `start`, whatever the end is. REQUIRES: count > 0.
 void write_linspace(const Scalar& start, const Scalar& end, DType dtype, std::byte* data, std::int64_t count);
 
 // 1 where row and column are the same, else 0.

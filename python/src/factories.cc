@@ -51,6 +51,11 @@ py::object make(Client& client, const Geometry& geometry, DType dtype, const Lab
   return wrap(make(client, geometry, dtype, bytes, label, fill_block));
 }
 
+py::object make_filled(Client& client, const Geometry& geometry, DType dtype, const Scalar& value, const Label& label) {
+  if (numel(geometry) == 0) fill(geometry, dtype, nullptr, value);  // an empty block is not filled
+  return make(client, geometry, dtype, label, [&](std::byte* block) { fill(geometry, dtype, block, value); });
+}
+
 Scalar to_scalar(py::handle value, const char* function, const char* name, int position) {
   auto number = to_number(value);
   if (number) {
@@ -95,10 +100,6 @@ Tensor share(const py::object& client, const Tensor& tensor) {
 
 namespace {
 
-py::object make_full(Client& client, const Geometry& geometry, const Scalar& value, DType dtype, const Label& label) {
-  return make(client, geometry, dtype, label, [&](std::byte* block) { fill(geometry, dtype, block, value); });
-}
-
 py::object tensor(Client& self, py::handle data, py::handle dtype, py::handle name, py::handle metadata) {
   const Label label(name, metadata);
   const Tensor source = read_data(data, dtype);
@@ -131,7 +132,7 @@ py::object zeros(Client& self, const py::args& size, py::handle named_size, py::
 py::object ones(Client& self, const py::args& size, py::handle named_size, py::handle dtype, py::handle name,
                 py::handle metadata) {
   const Label label(name, metadata);
-  return make_full(self, geometry_for(size, named_size, "ones"), true, to_dtype(dtype, kFloat32), label);
+  return make_filled(self, geometry_for(size, named_size, "ones"), to_dtype(dtype, kFloat32), true, label);
 }
 
 py::object full(Client& self, py::handle size, py::handle fill_value, py::handle dtype, py::handle name,
@@ -139,7 +140,7 @@ py::object full(Client& self, py::handle size, py::handle fill_value, py::handle
   const Label label(name, metadata);
   const Scalar value = to_scalar(fill_value, "full", "fill_value", 2);
   const Dims sizes = Signature("full").tuple(size, "size", 1, true);
-  return make_full(self, contiguous_geometry(sizes), value, to_dtype(dtype, default_dtype(value)), label);
+  return make_filled(self, contiguous_geometry(sizes), to_dtype(dtype, default_dtype(value)), value, label);
 }
 
 }  // namespace

@@ -30,6 +30,8 @@ Tensor make(Client& client, const Geometry& geometry, DType dtype, std::uint64_t
             const Fill& fill_block);
 // The same where the block is as long as the tensor.
 py::object make(Client& client, const Geometry& geometry, DType dtype, const Label& label, const Fill& fill_block);
+// The same with every element `value`, which the dtype must hold even where there is none. Throws as fill() does.
+py::object make_filled(Client& client, const Geometry& geometry, DType dtype, const Scalar& value, const Label& label);
 
 // A number, or the one that a 0-d tensor holds, for the argument `name`. TypeError for anything else, OverflowError
 // beyond 64 bits.

@@ -35,19 +35,16 @@ py::object zeros_like(Client& self, py::handle input, py::handle dtype, py::hand
   return make(self, like.geometry, like.dtype, label, [=](std::byte* block) { std::memset(block, 0, bytes); });
 }
 
-py::object filled_like(Client& self, const Like& like, const Scalar& value, const Label& label) {
-  return make(self, like.geometry, like.dtype, label,
-              [&](std::byte* block) { fill(like.geometry, like.dtype, block, value); });
-}
-
 py::object ones_like(Client& self, py::handle input, py::handle dtype, py::handle name, py::handle metadata) {
-  return filled_like(self, Like(input, dtype, "ones_like"), true, Label(name, metadata));
+  const Like like(input, dtype, "ones_like");
+  return make_filled(self, like.geometry, like.dtype, true, Label(name, metadata));
 }
 
 py::object full_like(Client& self, py::handle input, py::handle fill_value, py::handle dtype, py::handle name,
                      py::handle metadata) {
   const Like like(input, dtype, "full_like");
-  return filled_like(self, like, to_scalar(fill_value, "full_like", "fill_value", 2), Label(name, metadata));
+  const Scalar value = to_scalar(fill_value, "full_like", "fill_value", 2);
+  return make_filled(self, like.geometry, like.dtype, value, Label(name, metadata));
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ Scalar real(const Scalar& value) {
 
 // arange(end), arange(start, end) and arange(start, end, step), each by place or by name.
 Range to_range(const py::args& args, py::object start, py::object end, py::object step) {
-  std::array<py::object*, 3> slots{&start, &end, &step};
+  static constexpr std::array kNames{"start", "end", "step"};
+  const std::array<py::object*, 3> slots{&start, &end, &step};
   if (args.size() > slots.size()) {
     throw TypeError("arange() takes from 1 to 3 positional arguments but " + std::to_string(args.size()) +
                     " were given");
@@ -39,6 +40,7 @@ Range to_range(const py::args& args, py::object start, py::object end, py::objec
   // One number alone is the end, if there is no other.
   const std::size_t first = args.size() == 1 && end.is_none() ? 1 : 0;
   for (std::size_t i = 0; i < args.size(); ++i) {
+    if (args[i].is_none()) Signature("arange").refuse(args[i], kNames[first + i], static_cast<int>(i) + 1, "Number");
     if (!slots[first + i]->is_none()) throw TypeError("arange() got an argument both by place and by name");
     *slots[first + i] = args[i];
   }
@@ -73,12 +75,12 @@ py::object linspace(Client& self, py::handle start, py::handle end, py::handle s
   const std::int64_t count = Signature("linspace").integer(steps, "steps", 3);
   const DType inferred = is_complex(from) || is_complex(to) ? kComplex64 : kFloat32;
   const DType type = to_dtype(dtype, inferred);
-  if (info(type).kind == DTypeKind::kBool) refuse_dtype("linspace", type);
   if (inferred == kComplex64 && info(type).kind != DTypeKind::kComplex) {
     throw RuntimeError("torch.linspace(): inferred dtype c10::complex<float> can't be safely cast to passed dtype " +
                        std::string(info(type).scalar_type));
   }
   if (count < 0) throw RuntimeError("number of steps must be non-negative, not " + std::to_string(count));
+  if (count > 1 && info(type).kind == DTypeKind::kBool) refuse_dtype("linspace", type);
   return make(self, contiguous_geometry(Dims{count}), type, label,
               [&](std::byte* block) { write_linspace(from, to, type, block, count); });
 }

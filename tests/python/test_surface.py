@@ -6,9 +6,11 @@ TENSORBROKER_TEST_SEED repeats a run; TENSORBROKER_TEST_PROGRAMS is how many pro
 
 import os
 import random
+from collections.abc import Callable
 
 import pytest
 import surface
+import surface_factories
 import surface_operations
 from hypothesis import HealthCheck, Phase, given, note, seed, settings
 from hypothesis import strategies as st
@@ -34,9 +36,20 @@ def run_program(rng: random.Random) -> None:
         program.run(operation, target)
 
 
+def run_factories(rng: random.Random) -> None:
+    """Make tensors by the factories, some like others."""
+    program = surface.Program()
+    surface.add_source(program, rng)
+    for _ in range(rng.randint(1, MOST_STEPS)):
+        name, arguments, named = surface_factories.drawn_call(program, rng)
+        note(f"{name}{arguments!r} {named!r}")
+        surface_factories.run_call(program, name, arguments, named)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("run", [run_program, run_factories], ids=["programs", "factories"])
 @pytest.mark.parametrize("batch", range(-(-PROGRAMS // BATCH)))
-def test_programs(batch: int) -> None:
+def test_as_torch(batch: int, run: Callable[[random.Random], None]) -> None:
     print(f"TENSORBROKER_TEST_SEED={SEED} TENSORBROKER_TEST_PROGRAMS={PROGRAMS}, batch {batch}")
 
     @seed(SEED + batch)
@@ -49,6 +62,6 @@ def test_programs(batch: int) -> None:
     )
     @given(st.randoms(use_true_random=False))
     def check(rng: random.Random) -> None:
-        run_program(rng)
+        run(rng)
 
     check()
