@@ -1,6 +1,5 @@
 #include "python/src/buffer.h"
 
-#include <array>
 #include <exception>
 #include <memory>
 #include <string>
@@ -20,11 +19,6 @@ struct View {
   std::vector<Py_ssize_t> shape;
   std::vector<Py_ssize_t> strides;  // bytes
 };
-
-// By DType; null where the struct module has no character.
-constexpr std::array<const char*, 20> kFormats{"?",  "b",     "h",     "i",     "l",     "B",    "H",
-                                               "I",  "L",     "e",     nullptr, "f",     "d",    "Zf",
-                                               "Zd", nullptr, nullptr, nullptr, nullptr, nullptr};
 
 bool is_fortran_contiguous(const Geometry& geometry) {
   std::vector<std::int64_t> dims;
@@ -61,8 +55,7 @@ void fill(Py_buffer* buffer, std::unique_ptr<View> view, int flags) {
   buffer->itemsize = item;
   buffer->readonly = tensor.is_writable() ? 0 : 1;
   buffer->ndim = static_cast<int>(view->shape.size());
-  buffer->format =
-      (flags & PyBUF_FORMAT) != 0 ? const_cast<char*>(kFormats[static_cast<std::size_t>(tensor.dtype())]) : nullptr;
+  buffer->format = (flags & PyBUF_FORMAT) != 0 ? const_cast<char*>(info(tensor.dtype()).buffer.data()) : nullptr;
   buffer->shape = (flags & PyBUF_ND) != 0 ? view->shape.data() : nullptr;
   buffer->strides = (flags & PyBUF_STRIDES) == PyBUF_STRIDES ? view->strides.data() : nullptr;
   buffer->suboffsets = nullptr;
@@ -73,7 +66,7 @@ int get_buffer(PyObject* self, Py_buffer* buffer, int flags) {
   buffer->obj = nullptr;
   try {
     auto view = std::make_unique<View>(View{live(*as_tensor(self)), {}, {}});
-    if (kFormats[static_cast<std::size_t>(view->tensor.dtype())] == nullptr) {
+    if (info(view->tensor.dtype()).buffer.empty()) {
       const std::string message =
           "the buffer protocol has no " + std::string(name(view->tensor.dtype())) + ": call .numpy()";
       PyErr_SetString(PyExc_BufferError, message.c_str());

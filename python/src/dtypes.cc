@@ -54,21 +54,12 @@ std::optional<DType> from_numpy_like(py::handle object) {
   return dtype_from_numpy(owner.ptr());
 }
 
-// NumPy's number of the dtype; -1 where ml_dtypes has it.
-int type_number(DType dtype) noexcept {
-  constexpr std::array<int, 15> kNumbers{NPY_BOOL,  NPY_INT8,    NPY_INT16,   NPY_INT32,     NPY_INT64,
-                                         NPY_UINT8, NPY_UINT16,  NPY_UINT32,  NPY_UINT64,    NPY_FLOAT16,
-                                         -1,        NPY_FLOAT32, NPY_FLOAT64, NPY_COMPLEX64, NPY_COMPLEX128};
-  const auto index = static_cast<std::size_t>(dtype);
-  return index < kNumbers.size() ? kNumbers[index] : -1;
-}
-
 PyObject* make_descriptor(DType dtype) {
-  const int number = type_number(dtype);
-  if (number >= 0) return reinterpret_cast<PyObject*>(PyArray_DescrFromType(number));
-  const py::object scalar_type = py::module_::import("ml_dtypes").attr(py::str(std::string(name(dtype))));
+  const std::string text(info(dtype).numpy);
+  const py::object type = text.empty() ? py::module_::import("ml_dtypes").attr(std::string(name(dtype)).c_str())
+                                       : py::object(py::str(text));
   PyArray_Descr* descriptor = nullptr;
-  if (PyArray_DescrConverter(scalar_type.ptr(), &descriptor) == NPY_FAIL) throw py::error_already_set();
+  if (PyArray_DescrConverter(type.ptr(), &descriptor) == NPY_FAIL) throw py::error_already_set();
   return reinterpret_cast<PyObject*>(descriptor);
 }
 
@@ -131,7 +122,7 @@ PyObject* numpy_descriptor(DType dtype) {
   return descriptor;
 }
 
-bool is_numpy_dtype(DType dtype) noexcept { return type_number(dtype) >= 0; }
+bool is_numpy_dtype(DType dtype) noexcept { return !info(dtype).numpy.empty(); }
 
 std::optional<DType> dtype_from_numpy(PyObject* descriptor) {
   auto* descr = reinterpret_cast<PyArray_Descr*>(descriptor);
@@ -140,8 +131,9 @@ std::optional<DType> dtype_from_numpy(PyObject* descriptor) {
     return dtype_from_name(py::cast<std::string>(py::handle(descriptor).attr("name")));
   }
   for (const DTypeInfo& row : all_dtypes()) {
-    const int number = type_number(row.dtype);
-    if (number >= 0 && PyArray_EquivTypenums(number, descr->type_num) != 0) return row.dtype;
+    if (row.numpy.empty()) continue;
+    const char kind = row.numpy[1];  // behind the byte order
+    if (descr->kind == kind && static_cast<npy_intp>(row.itemsize) == PyDataType_ELSIZE(descr)) return row.dtype;
   }
   return std::nullopt;
 }

@@ -24,10 +24,11 @@ TEST(DType, EveryRowFindsItselfByEachOfItsNames) {
 }
 
 TEST(DType, NamesAreUsedOnce) {
-  std::set<std::string_view> names, numpy, safetensors;
+  std::set<std::string_view> names, numpy, buffer, safetensors;
   for (const DTypeInfo& row : all_dtypes()) {
     EXPECT_TRUE(names.insert(row.name).second) << row.name;
     EXPECT_TRUE(row.numpy.empty() || numpy.insert(row.numpy).second) << row.numpy;
+    EXPECT_TRUE(row.buffer.empty() || buffer.insert(row.buffer).second) << row.buffer;
     EXPECT_TRUE(row.safetensors.empty() || safetensors.insert(row.safetensors).second) << row.safetensors;
   }
 }
@@ -47,6 +48,9 @@ TEST(DType, WhatNeighboursCallThem) {
   EXPECT_EQ(info(kBFloat16).numpy, "");
   EXPECT_EQ(info(kBFloat16).safetensors, "BF16");
   EXPECT_EQ(info(kFloat8E4M3Fn).safetensors, "F8_E4M3");
+  EXPECT_EQ(info(kFloat8E4M3Fnuz).safetensors, "F8_E4M3FNUZ");
+  EXPECT_EQ(info(kComplex64).buffer, "Zf");
+  EXPECT_EQ(info(kFloat8E5M2).buffer, "");
   EXPECT_EQ(info(kComplex128).safetensors, "");
   EXPECT_EQ(dtype_from_dlpack(5, 64), kComplex64);
   EXPECT_EQ(dtype_from_dlpack(6, 8), kBool);

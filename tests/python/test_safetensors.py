@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import neighbours
 import numpy as np
 import pytest
 import safetensors
@@ -50,6 +51,22 @@ def test_load_what_the_library_wrote(client: tb.Client, tmp_path: Path) -> None:
 
 def view_bytes(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.view(torch.uint8) if tensor.ndim else tensor
+
+
+@pytest.mark.parametrize(
+    "name", [dtype for names in neighbours.GROUPS.values() for dtype in names if dtype != "complex128"]
+)
+def test_every_dtype_there_and_back(client: tb.Client, tmp_path: Path, name: str) -> None:
+    bits = torch.from_numpy(neighbours.sample(name).view(np.uint8))
+    written = {"x": bits.view(getattr(torch, name))}
+    safetensors.torch.save_file(written, tmp_path / "theirs")
+    loaded = client.load_safetensors("m", tmp_path / "theirs")["x"]
+    assert loaded.dtype.name == name
+    assert torch.equal(loaded.torch().view(torch.uint8), bits)
+    client.save_safetensors("m", tmp_path / "ours")
+    assert (tmp_path / "ours").stat().st_size == (tmp_path / "theirs").stat().st_size
+    read = safetensors.torch.load_file(tmp_path / "ours")["x"]
+    assert read.dtype == written["x"].dtype and torch.equal(read.view(torch.uint8), bits)
 
 
 def test_save_for_the_library_to_read(client: tb.Client, tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ struct DTypeInfo {
   DType dtype;
   std::string_view name;         // torch's, NumPy's and ml_dtypes' name: "float32", "float8_e4m3fn"
   std::string_view numpy;        // array-protocol type string ("<f4"), or "" where ml_dtypes is needed
-  std::string_view safetensors;  // "F32", "BF16", "F8_E4M3"; "" where safetensors 0.7 has none
+  std::string_view buffer;       // the buffer protocol's format, as of the struct module; "" where it has none
+  std::string_view safetensors;  // "F32", "BF16", "F8_E4M3"; "" where safetensors 0.8 has none
   std::string_view scalar_type;  // torch's C++ name, which its messages use: "Float", "ComplexDouble"
   std::uint8_t itemsize;         // bytes
   DTypeKind kind;
