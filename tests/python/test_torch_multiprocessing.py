@@ -73,7 +73,7 @@ def train(model: nn.Module) -> None:
     """Do one step in place."""
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 1
+            parameter.add_(1)
 
 
 def test_a_model_that_processes_train_together(client: tb.Client, context: BaseContext) -> None:
