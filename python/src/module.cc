@@ -56,7 +56,7 @@ void define_module(py::module_& module) {
 PYBIND11_MODULE(_core_of_main_interpreter, module) { tensorbroker::python::define_module(module); }
 
 // Ahead of pybind11's own: what that does first waits for ever in an interpreter that is not the main one.
-extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {
+extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {  // NOLINT(bugprone-reserved-identifier): Python wants this one
   if (PyInterpreterState_Get() == PyInterpreterState_Main()) return PyInit__core_of_main_interpreter();
   PyErr_SetString(PyExc_ImportError,
                   "tensorbroker works in the main interpreter alone, not in a subinterpreter: import it there and use "
