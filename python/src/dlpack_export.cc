@@ -13,6 +13,7 @@
 #include "python/src/exports.h"
 #include "python/src/gil.h"
 #include "python/src/memory.h"
+#include "python/src/processes.h"
 
 namespace tensorbroker::python {
 namespace {
@@ -88,6 +89,7 @@ Tensor exportable(const Tensor& tensor) {
 }
 
 py::object make_capsule(const Tensor& tensor, bool versioned, std::uint64_t flags) {
+  teach_torch_processes();
   return versioned ? new_capsule<dlpack::Versioned>(tensor, flags) : new_capsule<dlpack::Legacy>(tensor, flags);
 }
 

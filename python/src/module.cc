@@ -12,6 +12,7 @@
 #include "python/src/info_class.h"
 #include "python/src/numpy_api.h"
 #include "python/src/places.h"
+#include "python/src/processes.h"
 #include "python/src/py_tensor.h"
 #include "python/src/source.h"
 #include "python/src/tensor_class.h"
@@ -36,6 +37,7 @@ void define_module(py::module_& module) {
   define_info(module);
   define_client(module);
   define_places(module);
+  define_processes(module);
   module.def(
       "from_numpy", [](py::handle array) { return wrap(share_array(array)); }, py::arg("ndarray"),
       "A tensor over the array's memory, wherever that is.");
@@ -51,4 +53,14 @@ void define_module(py::module_& module) {
 }  // namespace
 }  // namespace tensorbroker::python
 
-PYBIND11_MODULE(_core, module) { tensorbroker::python::define_module(module); }
+PYBIND11_MODULE(_core_of_main_interpreter, module) { tensorbroker::python::define_module(module); }
+
+// Ahead of pybind11's own: what that does first waits for ever in an interpreter that is not the main one.
+extern "C" PYBIND11_EXPORT PyObject* PyInit__core() {  // NOLINT(bugprone-reserved-identifier): Python wants this one
+  if (PyInterpreterState_Get() == PyInterpreterState_Main()) return PyInit__core_of_main_interpreter();
+  PyErr_SetString(PyExc_ImportError,
+                  "tensorbroker works in the main interpreter alone, not in a subinterpreter: import it there and use "
+                  "threads, or use processes (multiprocessing, concurrent.futures.ProcessPoolExecutor), which share "
+                  "tensors by handle");
+  return nullptr;
+}

@@ -5,11 +5,13 @@ The brokers are those of the installed package. Nothing here is shared with the 
 
 import contextlib
 import importlib
+import multiprocessing
 import os
 import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import ModuleType
 
@@ -94,6 +96,13 @@ def program(nothing_left: None) -> Iterator[Callable[..., support.Program]]:
     """Start Python programs, which are ended with the test."""
     with contextlib.ExitStack() as stack:
         yield lambda code, *arguments: stack.enter_context(support.Program(code, *arguments))
+
+
+@pytest.fixture(params=["fork", "forkserver", "spawn"])
+def context(request: pytest.FixtureRequest, nothing_left: None) -> Iterator[BaseContext]:
+    """Give multiprocessing's ways to start a process, one after the other."""
+    yield multiprocessing.get_context(request.param)
+    support.stop_helpers()
 
 
 @pytest.fixture

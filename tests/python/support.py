@@ -132,6 +132,16 @@ class Broker:
         return tb.connect(self.instance, runtime_dir=self.runtime_dir, autostart=False, **options)
 
 
+def stop_helpers() -> None:
+    """End the processes and threads that multiprocessing keeps for later."""
+    from multiprocessing import forkserver, resource_sharer, resource_tracker
+
+    gc.collect()  # unlinks semaphores
+    resource_sharer.stop(timeout=LIMIT)
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
+
+
 def broker_pid(instance: str) -> int | None:
     """Return the process id of the instance's broker; None where there is none."""
     pid = _core._places(instance)["broker_pid"]

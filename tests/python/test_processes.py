@@ -1,7 +1,6 @@
 """Many processes: fork, death of clients, death of the broker."""
 
 import gc
-import multiprocessing
 import os
 import signal
 import threading
@@ -93,32 +92,6 @@ def test_fork_while_threads_read(client: tb.Client) -> None:
         stop.set()
         for thread in threads:
             thread.join()
-
-
-def sum_of(tensor: tb.Tensor) -> float:
-    return float(tensor.numpy().sum())
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_multiprocessing(client: tb.Client, method: str) -> None:
-    tensor = client.put("x", np.ones(1000))
-    context = multiprocessing.get_context(method)
-    with context.Pool(2) as pool:
-        assert pool.map(sum_of, [tensor, tensor[:10]]) == [1000, 10]
-        pool.close()
-        pool.join()
-    del pool
-    gc.collect()  # unlinks its semaphores
-    if method != "fork":
-        stop_helpers()
-
-
-def stop_helpers() -> None:
-    """End the processes that multiprocessing keeps for later."""
-    from multiprocessing import forkserver, resource_tracker
-
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]
-    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
 
 
 HOLDER = """
