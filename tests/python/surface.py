@@ -133,8 +133,11 @@ class Program:
         if operation.writes and target.sealed:
             assert isinstance(mine, tb.ReadOnlyError), f"{mine!r} of a sealed tensor"
             return None
+        before = target.its.untyped_storage().clone() if operation.writes else None
         its = self._attempt(operation, target, "its")
         if isinstance(its, Exception):
+            if before is not None:  # torch has written what came before a wrong index; this package nothing
+                target.its.untyped_storage().copy_(before)
             assert isinstance(mine, Exception), f"{mine!r} where torch raises {its!r}"
             check_errors_alike(mine, its)
         elif isinstance(mine, Exception):

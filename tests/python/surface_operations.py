@@ -139,7 +139,7 @@ def draw_part_view(tensor: torch.Tensor, rng: random.Random) -> Operation:
         return method("unfold", dim, rng.randint(-1, 3), rng.choice([0, 1, 1, 2, 3]))
     sizes = [rng.choice([0, 1, 2, 2, 3]) for _ in range(rng.randrange(4))]
     # Beside a size of 0 it depends on the order of dimensions whether torch sees that a stride is too large.
-    strides = [rng.choice([0, 1, 1, 2, 3, -1]) if rng.random() < 0.9 or 0 in sizes else 2**62 for _ in sizes]
+    strides = [rng.choice([0, 1, 1, 2, 3, -1]) if rng.random() < 0.9 or 0 in sizes else 2**61 for _ in sizes]
     offset = rng.choice([(), (0,), (1,), (3,), (-1,), (5,) if 0 in sizes else (2**62,)])
     return method("as_strided", sizes, strides, *offset)
 
