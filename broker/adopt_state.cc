@@ -33,6 +33,7 @@ void Store::State::adopt(const IsAlive& is_alive) {
   revoke(dead);
   if (!closed) {
     reclaim();
+    skip_events(catalog.events());
     wake_all();
   }
   adopting = false;

@@ -22,6 +22,7 @@ void reserve_first_pages(Store::State& s) {
   const schema::CatalogTables& t = s.catalog.tables();
   s.file.reserve({t.root_offset(), round_up_to_page(sizeof(CatalogRoot))});
   s.file.reserve({t.waits_offset(), round_up_to_page(t.waits_limit() * sizeof(Word))});
+  s.file.reserve({t.events_offset(), round_up_to_page(t.events_limit() * sizeof(EventRecord))});
   s.records.ensure(s.file, std::min<std::uint64_t>(kFirstRecords, t.sessions_limit()));
   for (std::uint64_t slot = s.records.committed(); slot > 0; --slot) {
     s.free_records.push_back(static_cast<std::uint32_t>(slot - 1));

@@ -165,7 +165,10 @@ std::uint64_t Store::publish(std::uint64_t id, std::uint64_t sequence, const Pub
   }
   s.apply(session, m);
   ++s.counted.publications;
-  if (named) s.wake(hash);
+  if (named) {
+    append_event(s.catalog.events(), EventType::kPublish, version_of(generation), p.name);
+    s.wake(hash);
+  }
   return generation;
 }
 
@@ -194,6 +197,7 @@ void Store::remove(std::uint64_t id, std::uint64_t sequence, std::string_view na
                     .sequence = sequence,
                     .result = generation});
   ++s.counted.deletions;
+  append_event(s.catalog.events(), EventType::kDelete, version_of(generation), name);
   s.wake(hash);
 }
 

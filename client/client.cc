@@ -43,6 +43,7 @@ void Client::Impl::wake_waiters() noexcept {
   try {
     const Attachment::Use use(connection_->current());
     if (use->control().waiters.load(std::memory_order_seq_cst) != 0) {
+      futex_wake_all(use->catalog().root().changes);
       for (std::uint64_t i = 0; i < use->catalog().wait_words(); ++i) futex_wake_all(use->catalog().wait_word(i));
     }
   } catch (const Error&) {  // the instance ended: nobody sleeps on its words

@@ -10,6 +10,7 @@ namespace tensorbroker {
 namespace {
 
 constexpr std::uint32_t kWaitWords = 4096;
+constexpr std::uint32_t kEvents = 1024;
 constexpr std::uint32_t kExtents = 65536;
 constexpr std::uint32_t kPins = 65536;
 constexpr std::uint64_t kSpareEntries = 65536;       // beyond max_tensors: spares and retired ones
@@ -40,6 +41,7 @@ Catalog Catalog::create(const InstanceName& name, std::uint64_t id, const Instan
   TablePlan plan;
   const std::uint64_t root_offset = plan.place(sizeof(CatalogRoot));
   const std::uint64_t waits_offset = plan.place(kWaitWords * sizeof(Word));
+  const std::uint64_t events_offset = plan.place(kEvents * sizeof(EventRecord));
   const std::uint64_t sessions_offset = plan.place(options.max_sessions * sizeof(SessionRecord));
   const std::uint64_t pins_offset = plan.place(kPins * sizeof(PinRecord));
   const std::uint64_t extents_offset = plan.place(kExtents * sizeof(ExtentRecord));
@@ -54,6 +56,8 @@ Catalog Catalog::create(const InstanceName& name, std::uint64_t id, const Instan
   tables.add_root_offset(root_offset);
   tables.add_waits_offset(waits_offset);
   tables.add_waits_limit(kWaitWords);
+  tables.add_events_offset(events_offset);
+  tables.add_events_limit(kEvents);
   tables.add_sessions_offset(sessions_offset);
   tables.add_sessions_limit(options.max_sessions);
   tables.add_pins_offset(pins_offset);
@@ -94,7 +98,7 @@ Catalog Catalog::open(const InstanceName& name, std::uint64_t id, Access access)
 void Catalog::bind() {
   tables_ = segment_.header().tables_as_CatalogTables();
   if (tables_ == nullptr || tables_->index_offset() == nullptr || tables_->index_offset()->size() != 2 ||
-      !std::has_single_bit(tables_->waits_limit())) {
+      !std::has_single_bit(tables_->waits_limit()) || !std::has_single_bit(tables_->events_limit())) {
     throw CorruptSegmentError("the segment " + segment_.name() + " has no table of a catalog's tables");
   }
   const schema::CatalogTables& t = *tables_;
@@ -108,6 +112,7 @@ void Catalog::bind() {
   extents_ = segment_.records<ExtentRecord>(t.extents_offset(), t.extents_limit());
   waits_ = segment_.records<Word>(t.waits_offset(), t.waits_limit());
   wait_mask_ = t.waits_limit() - 1;
+  events_ = {segment_.records<EventRecord>(t.events_offset(), t.events_limit()), t.events_limit(), &view_.root->events};
   heap_ = segment_.records<std::byte>(t.heap_offset(), t.heap_limit());
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "proto/catalog_layout.h"
+#include "proto/event_ring.h"
 #include "proto/heap_record.h"
 #include "proto/lookup.h"
 #include "proto/segment.h"
@@ -64,6 +65,9 @@ class Catalog {
   Word& wait_word(std::uint64_t name_hash) const noexcept { return waits_[name_hash & wait_mask_]; }
   std::uint32_t wait_words() const noexcept { return static_cast<std::uint32_t>(wait_mask_ + 1); }
 
+  // The last publications and deletions.
+  const EventRing& events() const noexcept { return events_; }
+
   // The bytes of a heap record, or nothing where `ref` lies beyond what is committed.
   std::span<const std::byte> heap_bytes(HeapRef ref) const noexcept;
 
@@ -84,6 +88,7 @@ class Catalog {
   ExtentRecord* extents_ = nullptr;
   Word* waits_ = nullptr;
   std::uint64_t wait_mask_ = 0;
+  EventRing events_;
   std::byte* heap_ = nullptr;
 };
 

@@ -126,6 +126,7 @@ struct BasicCatalogRoot {
   W heap_committed;     // bytes of the heap that are reserved
   W next_generation;    // counter
   W next_id;            // of sessions and segments
+  W events;             // events that the ring had so far
   W changes;            // publications and deletions so far; its low half is the futex word of the whole catalog
   // What a successor keeps unless it is told otherwise.
   W capacity;       // bytes

@@ -23,6 +23,9 @@ void define_factories(ClientClass& client);  // factories.cc: tensor, empty, zer
 // watch.cc: the iterator of watch(), and the method.
 void define_watch(pybind11::module_& module, ClientClass& client);
 
+// events.cc: the iterator of events(), and the method.
+void define_events(pybind11::module_& module, ClientClass& client);
+
 // Lets Ctrl-C and other signals' handlers run while a call waits without the GIL; what they raise ends the call.
 InterruptCheck interrupt_check();
 

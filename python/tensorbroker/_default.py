@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 from tensorbroker import _core
-from tensorbroker._core import Bundle, Client, Info, Tensor, Watch
+from tensorbroker._core import Bundle, Client, Events, Info, Tensor, Watch
 
 
 class _Clients:
@@ -159,6 +159,16 @@ def wait(name: str, newer_than: int = 0, timeout: float | None = None) -> Any:
 def watch(name: str, *, start: str = "current", timeout: float | None = None) -> Watch:
     """Iterate over versions as they appear: the newest each time, the current one first unless start="next"."""
     return default_client().watch(name, start=start, timeout=timeout)
+
+
+def events(prefix: str = "", *, timeout: float | None = None) -> Events:
+    """Iterate over the publications and deletions under a prefix, from now on and in their order.
+
+    Each has a `kind` ("publish" or "delete"), a `name` and a `version`. Where some were missed (the catalog keeps the
+    last thousand, and a killed broker's successor begins anew), one event of kind "overflow" says so: list again.
+    TimeoutError after `timeout` seconds without one. The iterator is for one thread at a time.
+    """
+    return default_client().events(prefix, timeout=timeout)
 
 
 def tensor(data: Any, *, dtype: Any = None, name: str | None = None, metadata: dict[str, Any] | None = None) -> Tensor:

@@ -156,8 +156,8 @@ def test_close_ends_waiting() -> None:
 INTERRUPTED = """
 import signal, sys, tensorbroker as tb
 tb.list()
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     tb.wait("never")
 except KeyboardInterrupt:
     print("interrupted", flush=True)

@@ -12,6 +12,7 @@
 #include <tensorbroker/client.h>
 #include <tensorbroker/dtype.h>
 #include <tensorbroker/error.h>
+#include <tensorbroker/events.h>
 #include <tensorbroker/geometry.h>
 #include <tensorbroker/tensor.h>
 

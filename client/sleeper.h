@@ -1,0 +1,62 @@
+// What every wait for the catalog has in common: sleeping on one of its futex words in slices, with a look in between
+// at the caller's interrupt check, at the client, and at the broker, which gets a successor where it was killed.
+//
+// For one thread at a time. Holds the connection of its client.
+
+#ifndef TENSORBROKER_CLIENT_SLEEPER_H_
+#define TENSORBROKER_CLIENT_SLEEPER_H_
+
+#include <algorithm>
+#include <cstdint>
+
+#include "client/attachment.h"
+#include "client/client_impl.h"
+#include "client/limit.h"
+#include "proto/catalog_layout.h"
+
+namespace tensorbroker {
+
+// Counts a thread among its session's waiters: the broker makes no futex call where there is none.
+class Waiting {
+ public:
+  explicit Waiting(Attachment& attachment) : use_(attachment) { use_->control().waiters.fetch_add(1); }
+  ~Waiting() { use_->control().waiters.fetch_sub(1); }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  const Attachment::Use use_;
+};
+
+// Absent: for ever.
+Limit limit_of(Client::Timeout timeout);
+
+class Sleeper {
+ public:
+  // Throws ClosedError. `check` must outlive it.
+  Sleeper(Client::Impl& client, const Limit& limit, const InterruptCheck& check)
+      : client_(client), connection_(client), limit_(limit), check_(check) {}
+
+  Attachment& current() const noexcept { return connection_->current(); }
+  bool is_late() const { return limit_.passed(); }
+
+  // Sleeps for a slice, unless the word's value is not `value` any more. Throws what the check throws, ClosedError
+  // where the client is closed, InstanceEnded. REQUIRES: a Waiting on the attachment, older than the value.
+  void sleep(Attachment& attachment, const Word& word, std::uint32_t value) const;
+
+  // Attaches to whoever is there after the end of an instance. False when the time has passed first.
+  bool attach_anew(const Attachment& ended) const;
+
+ private:
+  void look_around() const;
+  Limit::Clock::duration within(Limit::Clock::duration time) const { return std::min(time, limit_.remaining()); }
+
+  Client::Impl& client_;
+  const Client::Impl::Use connection_;
+  const Limit limit_;
+  const InterruptCheck& check_;
+};
+
+}  // namespace tensorbroker
+
+#endif  // TENSORBROKER_CLIENT_SLEEPER_H_
