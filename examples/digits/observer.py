@@ -44,12 +44,14 @@ class Observer:
         if self._control is None:
             if not self._client.exists("digits/control"):
                 return 0
-            self._control = self._client.get("digits/control").numpy()
+            control = self._client.get("digits/control")
+            assert isinstance(control, tb.Tensor)
+            self._control = control.numpy()
         return int(self._control[ANSWERED])
 
     def stats(self) -> dict[str, Any]:
         """Return the broker's figures."""
-        return self._client.stats()
+        return dict(self._client.stats())
 
     def kill_broker(self, after_epoch: int) -> Outage:
         """Kill the broker with SIGKILL; the Outage that is returned is filled in as things happen."""

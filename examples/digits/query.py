@@ -99,6 +99,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
     heldout = tb.get("digits/heldout", timeout=arguments.timeout)
+    assert isinstance(heldout, tb.Bundle)  # as train.py puts it
     images, labels = heldout["images"].numpy(), heldout["labels"].numpy()
     mailbox = Mailbox(arguments.timeout)
     score, reported = Score(0, 0, 0), 0
