@@ -41,7 +41,8 @@ PyCFunctionObject* native_function(py::handle object) {
 void document_function(PyCFunctionObject* function, const Docstring* docstring) {
   const char* generated = function->m_ml->ml_doc;
   if (generated == nullptr) return;
-  const std::string signature = text_signature(generated, docstring == nullptr ? "" : docstring->parameters);
+  // Operators, which the stub leaves out, take what Python calls "value".
+  const std::string signature = text_signature(generated, docstring == nullptr ? "value" : docstring->parameters);
   if (signature.empty()) return;  // none of pybind11's
   const std::string text = signature + "\n--\n\n" + (docstring == nullptr ? "" : docstring->text);
   char* const copy = ::strdup(text.c_str());

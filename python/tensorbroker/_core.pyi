@@ -743,7 +743,7 @@ class Client:
     @overload
     def open(self, name_or_handle: str, mode: str) -> Tensor | Bundle: ...
     def exists(self, name: str) -> builtins.bool:
-        """Return whether the name denotes something now.
+        """Return whether the name `name` denotes something now.
 
         Raises:
             ValueError: the name is not a valid one.
@@ -854,7 +854,7 @@ class Client:
             [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
         """
     def delete(self, name: str) -> None:
-        """Remove the name. Those who hold what it denoted keep it, and its memory is free after the last of them.
+        """Remove the name `name`. Those who hold what it denoted keep it; its memory is free after the last.
 
         Raises:
             NotFoundError: there is no such name.
