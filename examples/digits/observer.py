@@ -49,7 +49,7 @@ class Observer:
 
     def stats(self) -> dict[str, Any]:
         """Return the broker's figures."""
-        return self._client.stats()
+        return dict(self._client.stats())
 
     def kill_broker(self, after_epoch: int) -> Outage:
         """Kill the broker with SIGKILL; the Outage that is returned is filled in as things happen."""

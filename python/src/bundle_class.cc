@@ -8,6 +8,7 @@
 #include "client/open.h"
 #include "python/src/arguments.h"
 #include "python/src/array.h"
+#include "python/src/display.h"
 #include "python/src/dlpack.h"
 #include "python/src/errors.h"
 #include "python/src/gil.h"
@@ -31,6 +32,9 @@ py::object iterate(const PyBundle& self) {
   for (const auto& [name, tensor] : live(self).members()) names.append(name);
   return py::iter(names);
 }
+
+// For completion, which wants no errors.
+py::list names(const PyBundle& self) { return self.bundle.defined() ? py::list(iterate(self)) : py::list(); }
 
 // keys(), values() and items() are the views that every Mapping has.
 py::object mapping_view(const char* type, const py::object& self) {
@@ -57,7 +61,7 @@ py::dict to_torch_dict(const PyBundle& self) {
 std::string repr(const PyBundle& self) {
   if (!self.bundle.defined()) return "Bundle(<released>)";
   const std::size_t size = self.bundle.size();
-  return "Bundle('" + self.bundle.name() + "', version=" + std::to_string(self.bundle.version()) + ", " +
+  return "Bundle(" + quoted(self.bundle.name()) + ", version=" + std::to_string(self.bundle.version()) + ", " +
          std::to_string(size) + (size == 1 ? " tensor, " : " tensors, ") + std::to_string(self.bundle.nbytes()) +
          " bytes)";
 }
@@ -101,8 +105,7 @@ void define_mapping(BundleClass& bundle) {
 }  // namespace
 
 void define_bundle(py::module_& module) {
-  BundleClass bundle(module, "Bundle",
-                     "An ordered mapping of names to tensors, published as one: a model's state_dict.");
+  BundleClass bundle(module, "Bundle");
   define_mapping(bundle);
   bundle
       .def(
@@ -111,18 +114,18 @@ void define_bundle(py::module_& module) {
             live(*as_bundle(self));
             return py::module_::import("tensorbroker._nested").attr("restore")(self, form);
           },
-          py::arg("form") = "tensor",
-          "What put() was given, with its mappings, lists and other leaves; the tensors as \"tensor\", \"numpy\" or "
-          "\"torch\".")
-      .def("numpy", &to_numpy, "A dict of read-only ndarrays over the bundle's memory.")
-      .def("torch", &to_torch_dict, "A dict of torch tensors over private pages; tied tensors stay tied.")
+          py::arg("form") = "tensor")
+      .def("numpy", &to_numpy)
+      .def("torch", &to_torch_dict)
       .def_property_readonly("name", [](const PyBundle& self) { return live(self).name(); })
       .def_property_readonly("version", [](const PyBundle& self) { return live(self).version(); })
       .def_property_readonly("metadata", [](const PyBundle& self) { return from_metadata(live(self).metadata()); })
       .def_property_readonly("nbytes", [](const PyBundle& self) { return live(self).nbytes(); })
       .def_property_readonly("handle", [](const PyBundle& self) { return live(self).handle(); })
-      .def("release", &release, "This object lets go of the bundle; tensors made from it live on.")
+      .def("release", &release)
       .def("__repr__", &repr)
+      .def("_repr_html_", [](const py::object& self) { return to_html("bundle_html", self); })
+      .def("_ipython_key_completions_", &names)
       .def("__reduce__", &reduce);
 }
 

@@ -8,6 +8,7 @@
 #include "client/launch.h"
 #include "client/open_clients.h"
 #include "python/src/arguments.h"
+#include "python/src/display.h"
 #include "python/src/errors.h"
 #include "python/src/gil.h"
 #include "python/src/info_class.h"
@@ -65,7 +66,9 @@ void stop_broker(Client& self, bool keep) {
   self.stop_broker(keep);
 }
 
-std::string repr(const Client& self) { return "Client('" + self.instance() + (self.is_closed() ? "', closed)" : "')"); }
+std::string repr(const Client& self) {
+  return "Client(" + quoted(self.instance()) + (self.is_closed() ? ", closed)" : ")");
+}
 
 }  // namespace
 
@@ -77,10 +80,10 @@ InterruptCheck interrupt_check() {
 }
 
 void define_client(py::module_& module) {
-  ClientClass client(module, "Client", "The connection of this process to an instance's broker.");
+  ClientClass client(module, "Client");
   client.def_property_readonly("instance", [](const Client& self) { return self.instance(); })
       .def_property_readonly("closed", &Client::is_closed)
-      .def("close", &close, "Idempotent. Tensors and views stay valid.")
+      .def("close", &close)
       .def("__enter__", [](const py::object& self) { return self; })
       .def("__exit__", [](Client& self, py::handle, py::handle, py::handle) { close(self); })
       .def("stats", &stats)
@@ -94,8 +97,7 @@ void define_client(py::module_& module) {
   define_watch(module, client);
   define_events(module, client);
   module.def("connect", &connect, py::arg("instance") = py::none(), py::kw_only(), py::arg("runtime_dir") = py::none(),
-             py::arg("autostart") = py::none(), py::arg("timeout") = 10.0, py::arg("capacity") = py::none(),
-             "Connects to the instance's broker, and starts one where there is none.");
+             py::arg("autostart") = py::none(), py::arg("timeout") = 10.0, py::arg("capacity") = py::none());
   module.def("_open_client", &find_open_client, py::arg("instance"));
   module.def("_set_daemon_path", &set_daemon_path, py::arg("path"));
 }

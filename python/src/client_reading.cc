@@ -80,10 +80,11 @@ std::vector<Info> list_infos(const Client& self, std::string_view prefix) {
   return self.list(prefix);
 }
 
-py::list list(const Client& self, py::handle prefix) {
-  py::list result;
-  for (Info& info : list_infos(self, to_name(prefix))) result.append(wrap(std::move(info), self));
-  return result;
+py::object list(const Client& self, py::handle prefix) {
+  std::vector<Info> infos = list_infos(self, to_name(prefix));
+  py::list listing = py::module_::import("tensorbroker._listing").attr("Listing")();
+  for (Info& info : infos) listing.append(wrap(std::move(info), self));
+  return listing;
 }
 
 py::object iterate(const Client& self) {

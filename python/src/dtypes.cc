@@ -69,7 +69,7 @@ void define_class(py::module_& module) {
   const auto kind_is = [](DTypeKind kind) {
     return [kind](const PyDType& self) { return info(self.dtype).kind == kind; };
   };
-  py::class_<PyDType>(module, "dtype", "The type of a tensor's elements, such as tensorbroker.float32.")
+  py::class_<PyDType>(module, "dtype")
       .def("__repr__", &repr)
       .def_property_readonly("name", [](const PyDType& self) { return std::string(name(self.dtype)); })
       .def_property_readonly("itemsize", [](const PyDType& self) { return itemsize(self.dtype); })

@@ -15,9 +15,10 @@ std::array<PyObject*, 16> g_classes{};
 
 PyObject*& class_of(ErrorCode code) { return g_classes[static_cast<std::size_t>(code)]; }
 
-PyObject* define(py::module_& module, const char* name, const py::tuple& bases, const char* doc) {
+// Its text is the stub's.
+PyObject* define(py::module_& module, const char* name, const py::tuple& bases) {
   const std::string full_name = std::string("tensorbroker.") + name;
-  PyObject* type = PyErr_NewExceptionWithDoc(full_name.c_str(), doc, bases.ptr(), nullptr);
+  PyObject* type = PyErr_NewException(full_name.c_str(), bases.ptr(), nullptr);
   if (type == nullptr) throw py::error_already_set();
   module.add_object(name, py::handle(type));
   return type;
@@ -33,30 +34,21 @@ PyObject* class_of(const Error& error) noexcept {
 }
 
 void define_classes(py::module_& module) {
-  PyObject* error =
-      define(module, "Error", py::make_tuple(py::handle(PyExc_Exception)), "The base of this package's errors.");
+  PyObject* error = define(module, "Error", py::make_tuple(py::handle(PyExc_Exception)));
   const auto both = [&](PyObject* builtin) { return py::make_tuple(py::handle(error), py::handle(builtin)); };
   class_of(ErrorCode::kOk) = error;
-  class_of(ErrorCode::kNotFound) =
-      define(module, "NotFoundError", both(PyExc_KeyError), "No such name, or what the handle names is gone.");
+  class_of(ErrorCode::kNotFound) = define(module, "NotFoundError", both(PyExc_KeyError));
   // KeyError shows its message quoted; this one is prose.
   py::setattr(class_of(ErrorCode::kNotFound), "__str__", py::handle(PyExc_Exception).attr("__str__"));
-  class_of(ErrorCode::kExists) = define(module, "ExistsError", both(PyExc_FileExistsError), "The name is taken.");
-  class_of(ErrorCode::kOutOfMemory) =
-      define(module, "OutOfMemoryError", both(PyExc_MemoryError), "The capacity or /dev/shm is full.");
+  class_of(ErrorCode::kExists) = define(module, "ExistsError", both(PyExc_FileExistsError));
+  class_of(ErrorCode::kOutOfMemory) = define(module, "OutOfMemoryError", both(PyExc_MemoryError));
   class_of(ErrorCode::kQuota) =
-      define(module, "QuotaError", py::make_tuple(py::handle(class_of(ErrorCode::kOutOfMemory))),
-             "This session's or user's limit is reached.");
-  class_of(ErrorCode::kReadOnly) =
-      define(module, "ReadOnlyError", both(PyExc_ValueError), "Writing to what is sealed or was opened \"r\".");
-  class_of(ErrorCode::kBrokerUnavailable) = define(module, "BrokerUnavailableError", both(PyExc_ConnectionError),
-                                                   "No broker, or it did not come back in time.");
-  class_of(ErrorCode::kVersionMismatch) =
-      define(module, "VersionMismatchError", both(PyExc_RuntimeError), "The two sides' layouts differ.");
-  class_of(ErrorCode::kCorruptSegment) =
-      define(module, "CorruptSegmentError", both(PyExc_RuntimeError), "A segment or header fails verification.");
-  class_of(ErrorCode::kClosed) =
-      define(module, "ClosedError", both(PyExc_RuntimeError), "The client was closed, or the tensor released.");
+      define(module, "QuotaError", py::make_tuple(py::handle(class_of(ErrorCode::kOutOfMemory))));
+  class_of(ErrorCode::kReadOnly) = define(module, "ReadOnlyError", both(PyExc_ValueError));
+  class_of(ErrorCode::kBrokerUnavailable) = define(module, "BrokerUnavailableError", both(PyExc_ConnectionError));
+  class_of(ErrorCode::kVersionMismatch) = define(module, "VersionMismatchError", both(PyExc_RuntimeError));
+  class_of(ErrorCode::kCorruptSegment) = define(module, "CorruptSegmentError", both(PyExc_RuntimeError));
+  class_of(ErrorCode::kClosed) = define(module, "ClosedError", both(PyExc_RuntimeError));
   class_of(ErrorCode::kTimeout) = PyExc_TimeoutError;
   class_of(ErrorCode::kInvalidArgument) = PyExc_ValueError;
   class_of(ErrorCode::kType) = PyExc_TypeError;

@@ -77,22 +77,15 @@ Event next_event(PyEvents& self) {
 }  // namespace
 
 void define_events(py::module_& module, ClientClass& client) {
-  py::class_<Event>(module, "Event", "What happened to a name: a publication or deletion; or that events were missed.")
-      .def_property_readonly("kind", &kind_of,
-                             "\"publish\", \"delete\", or \"overflow\": events were missed, list again.")
-      .def_property_readonly(
-          "name", [](const Event& event) { return event.name; }, "\"\" for an overflow.")
-      .def_property_readonly(
-          "version", [](const Event& event) { return event.version; },
-          "The version that was published or deleted; 0 for an overflow.")
+  py::class_<Event>(module, "Event")
+      .def_property_readonly("kind", &kind_of)
+      .def_property_readonly("name", [](const Event& event) { return event.name; })
+      .def_property_readonly("version", [](const Event& event) { return event.version; })
       .def("__repr__", &repr);
-  py::class_<PyEvents>(module, "Events", "The iterator of events(); for one thread at a time.")
+  py::class_<PyEvents>(module, "Events")
       .def("__iter__", [](const py::object& self) { return self; })
       .def("__next__", &next_event);
-  client.def("events", &events, py::arg("prefix") = "", py::kw_only(), py::arg("timeout") = py::none(),
-             "Iterates over the publications and deletions under a prefix from now on, in their order. Where some were "
-             "missed, one event of kind \"overflow\" says so: list again. TimeoutError after `timeout` seconds without "
-             "one (None: waits for ever).");
+  client.def("events", &events, py::arg("prefix") = "", py::kw_only(), py::arg("timeout") = py::none());
 }
 
 }  // namespace tensorbroker::python

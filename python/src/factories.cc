@@ -150,14 +150,11 @@ void define_factories(ClientClass& client) {
   const auto dtype = py::arg("dtype") = py::none();
   const auto name = py::arg("name") = py::none();
   const auto metadata = py::arg("metadata") = py::none();
-  client
-      .def("tensor", &tensor, py::arg("data"), py::kw_only(), dtype, name, metadata,
-           "A mutable tensor with a copy of the data.")
-      .def("empty", &empty, size, dtype, name, metadata, "A mutable tensor of unknown contents.")
-      .def("zeros", &zeros, size, dtype, name, metadata, "A mutable tensor of zeros.")
-      .def("ones", &ones, size, dtype, name, metadata, "A mutable tensor of ones.")
-      .def("full", &full, py::arg("size"), py::arg("fill_value"), py::kw_only(), dtype, name, metadata,
-           "A mutable tensor filled with one number, whose dtype it has unless another is given.");
+  client.def("tensor", &tensor, py::arg("data"), py::kw_only(), dtype, name, metadata)
+      .def("empty", &empty, size, dtype, name, metadata)
+      .def("zeros", &zeros, size, dtype, name, metadata)
+      .def("ones", &ones, size, dtype, name, metadata)
+      .def("full", &full, py::arg("size"), py::arg("fill_value"), py::kw_only(), dtype, name, metadata);
   define_like(client);
   define_sequences(client);
   define_random(client);

@@ -54,15 +54,10 @@ void define_like(ClientClass& client) {
   const auto dtype = py::arg("dtype") = py::none();
   const auto name = py::arg("name") = py::none();
   const auto metadata = py::arg("metadata") = py::none();
-  client
-      .def("empty_like", &empty_like, input, py::kw_only(), dtype, name, metadata,
-           "A mutable tensor of unknown contents with the shape, dtype and order of dimensions of another.")
-      .def("zeros_like", &zeros_like, input, py::kw_only(), dtype, name, metadata,
-           "A mutable tensor of zeros with the shape, dtype and order of dimensions of another.")
-      .def("ones_like", &ones_like, input, py::kw_only(), dtype, name, metadata,
-           "A mutable tensor of ones with the shape, dtype and order of dimensions of another.")
-      .def("full_like", &full_like, input, py::arg("fill_value"), py::kw_only(), dtype, name, metadata,
-           "A mutable tensor of one number with the shape, dtype and order of dimensions of another.");
+  client.def("empty_like", &empty_like, input, py::kw_only(), dtype, name, metadata)
+      .def("zeros_like", &zeros_like, input, py::kw_only(), dtype, name, metadata)
+      .def("ones_like", &ones_like, input, py::kw_only(), dtype, name, metadata)
+      .def("full_like", &full_like, input, py::arg("fill_value"), py::kw_only(), dtype, name, metadata);
 }
 
 }  // namespace tensorbroker::python

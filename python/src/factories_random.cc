@@ -60,17 +60,10 @@ void define_random(ClientClass& client) {
   const auto dtype = py::arg("dtype") = py::none();
   const auto name = py::arg("name") = py::none();
   const auto metadata = py::arg("metadata") = py::none();
-  client
-      .def("rand", &of_size<kRand>, generator, dtype, name, metadata,
-           "A mutable tensor of random numbers from 0 up to, but without, 1. They are NumPy's: of `generator`, a "
-           "numpy.random.Generator, or of the one that manual_seed() seeds; torch's differ.")
-      .def(
-          "randn", &of_size<kRandn>, generator, dtype, name, metadata,
-          "A mutable tensor of normally distributed random numbers, mean 0 and variance 1, of a generator as rand()'s.")
-      .def("rand_like", &like<kRandLike>, input, py::kw_only(), generator, dtype, name, metadata,
-           "rand() with the shape, dtype and order of dimensions of another tensor.")
-      .def("randn_like", &like<kRandnLike>, input, py::kw_only(), generator, dtype, name, metadata,
-           "randn() with the shape, dtype and order of dimensions of another tensor.");
+  client.def("rand", &of_size<kRand>, generator, dtype, name, metadata)
+      .def("randn", &of_size<kRandn>, generator, dtype, name, metadata)
+      .def("rand_like", &like<kRandLike>, input, py::kw_only(), generator, dtype, name, metadata)
+      .def("randn_like", &like<kRandnLike>, input, py::kw_only(), generator, dtype, name, metadata);
 }
 
 }  // namespace tensorbroker::python

@@ -105,13 +105,10 @@ void define_sequences(ClientClass& client) {
   const auto metadata = py::arg("metadata") = py::none();
   client
       .def("arange", &arange, py::arg("start") = py::none(), py::arg("end") = py::none(), py::arg("step") = py::none(),
-           dtype, name, metadata,
-           "arange(end), arange(start, end[, step]): a mutable tensor from start (0) by steps (1) up to, but without, "
-           "end; int64 where all three are integers, else float32.")
+           dtype, name, metadata)
       .def("linspace", &linspace, py::arg("start"), py::arg("end"), py::arg("steps"), py::kw_only(), dtype, name,
-           metadata, "A mutable tensor of `steps` numbers evenly spaced from start to end, which is the last one.")
-      .def("eye", &eye, py::arg("n"), py::arg("m") = py::none(), py::kw_only(), dtype, name, metadata,
-           "A mutable tensor of n rows and m (n) columns: 1 on the diagonal, 0 elsewhere.");
+           metadata)
+      .def("eye", &eye, py::arg("n"), py::arg("m") = py::none(), py::kw_only(), dtype, name, metadata);
 }
 
 }  // namespace tensorbroker::python

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "python/src/arguments.h"
+#include "python/src/display.h"
 #include "python/src/dtypes.h"
 #include "python/src/gil.h"
 
@@ -31,7 +32,7 @@ std::uint64_t holders_of(PyInfo& self) {
 }
 
 std::string repr(const PyInfo& self) {
-  std::string text = "Info('" + self.info.name + "', kind='" + kind_of(self) + "', ";
+  std::string text = "Info(" + quoted(self.info.name) + ", kind='" + kind_of(self) + "', ";
   if (!self.info.is_bundle) text += "dtype=torch." + std::string(name(self.info.dtype)) + ", ";
   text += "shape=" + Dims(self.info.shape).to_string() + ", nbytes=" + std::to_string(self.info.nbytes);
   return text + ", version=" + std::to_string(self.info.version) + (self.info.is_mutable ? ", mutable)" : ")");
@@ -47,20 +48,18 @@ py::dict counts(const Map& map) {
 }  // namespace
 
 void define_info(py::module_& module) {
-  py::class_<PyInfo>(module, "Info", "What a listing says of one name, as it was when it was listed.")
+  py::class_<PyInfo>(module, "Info")
       .def_property_readonly("name", [](const PyInfo& self) { return self.info.name; })
       .def_property_readonly("kind", &kind_of)
-      .def_property_readonly("dtype", &dtype_of, "None for a bundle.")
-      .def_property_readonly(
-          "shape", [](const PyInfo& self) { return to_size(self.info.shape); },
-          "Of a bundle: the number of its members.")
+      .def_property_readonly("dtype", &dtype_of)
+      .def_property_readonly("shape", [](const PyInfo& self) { return to_size(self.info.shape); })
       .def_property_readonly("nbytes", [](const PyInfo& self) { return self.info.nbytes; })
       .def_property_readonly("version", [](const PyInfo& self) { return self.info.version; })
       .def_property_readonly("mutable", [](const PyInfo& self) { return self.info.is_mutable; })
       .def_property_readonly("metadata", [](const PyInfo& self) { return from_metadata(self.info.metadata); })
       .def_property_readonly("created", [](const PyInfo& self) { return self.info.created; })
       .def_property_readonly("handle", [](const PyInfo& self) { return self.info.handle; })
-      .def_property_readonly("holders", &holders_of, "Sessions that hold this version now; asks the broker.")
+      .def_property_readonly("holders", &holders_of)
       .def("__repr__", &repr);
 }
 

@@ -7,6 +7,7 @@
 #include "python/src/bundle_class.h"
 #include "python/src/client_class.h"
 #include "python/src/dlpack.h"
+#include "python/src/documentation.h"
 #include "python/src/dtypes.h"
 #include "python/src/errors.h"
 #include "python/src/info_class.h"
@@ -38,16 +39,15 @@ void define_module(py::module_& module) {
   define_client(module);
   define_places(module);
   define_processes(module);
-  module.def(
-      "from_numpy", [](py::handle array) { return wrap(share_array(array)); }, py::arg("ndarray"),
-      "A tensor over the array's memory, wherever that is.");
+  module.def("from_numpy", [](py::handle array) { return wrap(share_array(array)); }, py::arg("ndarray"));
   module.def(
       "from_dlpack",
       [](py::handle object, py::handle device, py::handle copy) { return wrap(import_dlpack(object, device, copy)); },
-      py::arg("ext_tensor"), py::kw_only(), py::arg("device") = py::none(), py::arg("copy") = py::none(),
-      "A tensor over the memory of any object with __dlpack__, or of a DLPack capsule.");
+      py::arg("ext_tensor"), py::kw_only(), py::arg("device") = py::none(), py::arg("copy") = py::none());
   module.def("_view_of", &view_of);
   module.def("_is_array_like", &is_array_like);
+  module.attr("__version__") = TENSORBROKER_VERSION;
+  document(module);
 }
 
 }  // namespace

@@ -5,8 +5,7 @@
 namespace tensorbroker::python {
 
 void define_tensor(py::module_& module) {
-  TensorClass tensor(module, "Tensor", py::custom_type_setup(&set_buffer_protocol),
-                     "A torch-style tensor over memory that other processes may share.");
+  TensorClass tensor(module, "Tensor", py::custom_type_setup(&set_buffer_protocol));
   define_geometry(tensor);
   define_views(tensor);
   define_copies(tensor);

@@ -128,26 +128,17 @@ py::object share_memory(py::object self) {
 }  // namespace
 
 void define_copies(TensorClass& tensor) {
-  tensor
-      .def("clone", &clone,
-           "A copy in memory of this process, writable, with the same strides where the tensor is dense.")
-      .def("contiguous", &contiguous, "This tensor where it is contiguous, else a copy in C order.")
-      .def("to", &to,
-           "With the elements converted: to(dtype), to(other) or to('cpu', dtype), where copy=True always copies. "
-           "This tensor where there is nothing to do. Never an error: what does not fit wraps, as in torch.")
-      .def("detach", &detach, "Another Tensor over the same elements.")
-      .def("cpu", &cpu, "This tensor.")
-      .def("copy_", &copy, py::arg("src"), py::arg("non_blocking") = false,
-           "Writes the elements of a tensor, array or number, broadcast and converted; returns this tensor.")
-      .def("fill_", &fill, py::arg("value"),
-           "Writes one number everywhere; RuntimeError where the dtype does not hold it. Returns this tensor.")
-      .def("zero_", &zero, "Writes 0 everywhere; returns this tensor.")
-      .def("equal", &equal, py::arg("other"),
-           "Whether another tensor has the same shape and equal elements. NaN is equal to nothing.")
-      .def("is_shared", &is_shared, "Whether the elements lie in memory that other processes can map.")
-      .def("share_memory_", &share_memory,
-           "Moves a tensor of this process's own memory into the broker's: this object, not the views that were made "
-           "of it before. Returns this tensor.");
+  tensor.def("clone", &clone)
+      .def("contiguous", &contiguous)
+      .def("to", &to)
+      .def("detach", &detach)
+      .def("cpu", &cpu)
+      .def("copy_", &copy, py::arg("src"), py::arg("non_blocking") = false)
+      .def("fill_", &fill, py::arg("value"))
+      .def("zero_", &zero)
+      .def("equal", &equal, py::arg("other"))
+      .def("is_shared", &is_shared)
+      .def("share_memory_", &share_memory);
 }
 
 }  // namespace tensorbroker::python

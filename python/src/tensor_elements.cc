@@ -4,6 +4,7 @@
 #include <string>
 
 #include "client/scalar.h"
+#include "python/src/display.h"
 #include "python/src/dtypes.h"
 #include "python/src/indexing.h"
 #include "python/src/scalars.h"
@@ -127,6 +128,7 @@ void define_elements(TensorClass& tensor) {
       .def("__len__", &length)
       .def("__iter__", &iterate)
       .def("__repr__", &repr)
+      .def("_repr_html_", [](const py::object& self) { return to_html("tensor_html", self); })
       .def("__eq__",
            [](const PyTensor&, py::handle other) {
              if (!other.is_none()) refuse_arithmetic();

@@ -26,36 +26,22 @@ void define_geometry(TensorClass& tensor) {
   const auto dim = [](const PyTensor& self) { return live(self).dim(); };
   const auto numel = [](const PyTensor& self) { return live(self).numel(); };
   const auto itemsize = [](const PyTensor& self) { return live(self).itemsize(); };
-  tensor
-      .def_property_readonly(
-          "shape", [](const PyTensor& self) { return to_size(live(self).sizes()); },
-          "The number of elements in each dimension, as a Size.")
-      .def("size", &size, py::arg("dim") = py::none(), "The shape, or the number of elements in one dimension.")
-      .def("dim", dim, "The number of dimensions.")
-      .def("ndimension", dim, "The number of dimensions.")
-      .def_property_readonly("ndim", dim, "The number of dimensions.")
-      .def("numel", numel, "The number of elements.")
-      .def("nelement", numel, "The number of elements.")
-      .def_property_readonly(
-          "dtype", [](const PyTensor& self) { return dtype_object(live(self).dtype()); }, "The type of the elements.")
-      .def("element_size", itemsize, "The size of an element in bytes.")
-      .def_property_readonly("itemsize", itemsize, "The size of an element in bytes.")
-      .def_property_readonly(
-          "nbytes", [](const PyTensor& self) { return live(self).nbytes(); }, "The size of all elements in bytes.")
-      .def("stride", &stride, py::arg("dim") = py::none(),
-           "How many elements lie between neighbours along each dimension, or along one.")
-      .def(
-          "storage_offset", [](const PyTensor& self) { return live(self).storage_offset(); },
-          "How many elements before the first one the storage begins.")
-      .def(
-          "is_contiguous", [](const PyTensor& self) { return live(self).is_contiguous(); },
-          "Whether the elements lie in C order without gaps.")
-      .def(
-          "is_floating_point", [](const PyTensor& self) { return is_of_kind(self, DTypeKind::kFloat); },
-          "Whether the elements are real floats.")
-      .def(
-          "is_complex", [](const PyTensor& self) { return is_of_kind(self, DTypeKind::kComplex); },
-          "Whether the elements are complex numbers.");
+  tensor.def_property_readonly("shape", [](const PyTensor& self) { return to_size(live(self).sizes()); })
+      .def("size", &size, py::arg("dim") = py::none())
+      .def("dim", dim)
+      .def("ndimension", dim)
+      .def_property_readonly("ndim", dim)
+      .def("numel", numel)
+      .def("nelement", numel)
+      .def_property_readonly("dtype", [](const PyTensor& self) { return dtype_object(live(self).dtype()); })
+      .def("element_size", itemsize)
+      .def_property_readonly("itemsize", itemsize)
+      .def_property_readonly("nbytes", [](const PyTensor& self) { return live(self).nbytes(); })
+      .def("stride", &stride, py::arg("dim") = py::none())
+      .def("storage_offset", [](const PyTensor& self) { return live(self).storage_offset(); })
+      .def("is_contiguous", [](const PyTensor& self) { return live(self).is_contiguous(); })
+      .def("is_floating_point", [](const PyTensor& self) { return is_of_kind(self, DTypeKind::kFloat); })
+      .def("is_complex", [](const PyTensor& self) { return is_of_kind(self, DTypeKind::kComplex); });
 }
 
 }  // namespace tensorbroker::python

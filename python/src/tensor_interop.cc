@@ -56,13 +56,8 @@ py::object device(const PyTensor& self) {
 }  // namespace
 
 void define_interop(TensorClass& tensor) {
-  tensor
-      .def(
-          "numpy", [](const PyTensor& self) { return to_array(live(self)); },
-          "An ndarray over the tensor's own memory, read-only where the tensor is.")
-      .def(
-          "torch", [](const PyTensor& self) { return to_torch(Tensor(live(self))); },
-          "A torch.Tensor: over the same memory where the tensor is writable, over private pages where it is sealed.")
+  tensor.def("numpy", [](const PyTensor& self) { return to_array(live(self)); })
+      .def("torch", [](const PyTensor& self) { return to_torch(Tensor(live(self))); })
       .def("data_ptr", &data_ptr)
       .def_property_readonly("device", &device)
       .def("__jax_array__", &to_jax_array)

@@ -98,12 +98,10 @@ void define_record(TensorClass& tensor) {
       .def_property_readonly("metadata", [](const PyTensor& self) { return from_metadata(live(self).metadata()); })
       .def_property_readonly("mutable", [](const PyTensor& self) { return live(self).is_mutable(); })
       .def_property_readonly("sealed", [](const PyTensor& self) { return live(self).is_sealed(); })
-      .def_property_readonly(
-          "handle", [](const PyTensor& self) { return live(self).handle(); },
-          "A text for open(), good in any process of the instance. A view's names the whole tensor.")
-      .def("publish", &publish, "Makes the draft visible under its name; it is sealed from then on.")
-      .def("discard", &discard, "Gives the draft up. Arrays over it stay valid, and are nobody's.")
-      .def("release", &release, "This object lets go of its tensor; views made from it live on.")
+      .def_property_readonly("handle", [](const PyTensor& self) { return live(self).handle(); })
+      .def("publish", &publish)
+      .def("discard", &discard)
+      .def("release", &release)
       .def("__enter__", &enter)
       .def("__exit__", &exit)
       .def("__reduce__", &reduce)

@@ -80,23 +80,19 @@ py::object unflatten(const PyTensor& self, py::handle dim, py::handle sizes) {
 }
 
 void define_shapes(TensorClass& tensor) {
-  tensor
-      .def("view", &view, py::arg("dtype") = py::none(),
-           "The same elements in another shape, one size of which may be -1; RuntimeError where they would have to "
-           "move. With a dtype instead: the same bytes as elements of that.")
+  tensor.def("view", &view, py::arg("dtype") = py::none())
       .def(
           "view_as",
           [](const PyTensor& self, py::handle other) { return wrap(live(self).view(sizes_of(other, "view_as"))); },
-          py::arg("other"), "view() with the shape of another tensor.")
-      .def("reshape", &reshape, "A view where view() can give one, else a copy in memory of this process.")
+          py::arg("other"))
+      .def("reshape", &reshape)
       .def(
           "reshape_as",
           [](const PyTensor& self, py::handle other) { return reshape_to(self, sizes_of(other, "reshape_as")); },
-          py::arg("other"), "reshape() with the shape of another tensor.")
-      .def("flatten", &flatten, py::arg("start_dim") = 0, py::arg("end_dim") = -1,
-           "The dimensions from start_dim to end_dim made one: this tensor, a view, or a copy.")
-      .def("ravel", &ravel, "All elements, in C order, in one dimension: a view of a contiguous tensor, else a copy.")
-      .def("unflatten", &unflatten, py::arg("dim"), py::arg("sizes"), "One dimension split into several.");
+          py::arg("other"))
+      .def("flatten", &flatten, py::arg("start_dim") = 0, py::arg("end_dim") = -1)
+      .def("ravel", &ravel)
+      .def("unflatten", &unflatten, py::arg("dim"), py::arg("sizes"));
 }
 
 // ---- order of dimensions
@@ -115,26 +111,17 @@ py::object movedim(const PyTensor& self, py::handle source, py::handle destinati
 
 void define_orders(TensorClass& tensor) {
   for (const char* name : {"transpose", "swapaxes", "swapdims"}) {
-    tensor.def(name, &transpose, py::arg("dim0"), py::arg("dim1"), "Two dimensions exchanged.");
+    tensor.def(name, &transpose, py::arg("dim0"), py::arg("dim1"));
   }
   for (const char* name : {"movedim", "moveaxis"}) {
-    tensor.def(name, &movedim, py::arg("source"), py::arg("destination"),
-               "Dimensions moved to other places; the rest keep their order.");
+    tensor.def(name, &movedim, py::arg("source"), py::arg("destination"));
   }
-  tensor
-      .def(
-          "t", [](const PyTensor& self) { return wrap(live(self).t()); },
-          "A matrix transposed; what has fewer dimensions as it is.")
-      .def_property_readonly(
-          "T", [](const PyTensor& self) { return wrap(live(self).numpy_T()); }, "All dimensions reversed.")
-      .def_property_readonly(
-          "mT", [](const PyTensor& self) { return wrap(live(self).mT()); }, "The last two dimensions exchanged.")
-      .def(
-          "permute",
-          [](const PyTensor& self, const py::args& dims) {
-            return wrap(live(self).permute(Signature("permute").integers(dims, "dims")));
-          },
-          "The dimensions in another order.");
+  tensor.def("t", [](const PyTensor& self) { return wrap(live(self).t()); })
+      .def_property_readonly("T", [](const PyTensor& self) { return wrap(live(self).numpy_T()); })
+      .def_property_readonly("mT", [](const PyTensor& self) { return wrap(live(self).mT()); })
+      .def("permute", [](const PyTensor& self, const py::args& dims) {
+        return wrap(live(self).permute(Signature("permute").integers(dims, "dims")));
+      });
 }
 
 // ---- dimensions of size 1
@@ -151,21 +138,19 @@ py::object expand(const PyTensor& self, const py::args& sizes) {
 }
 
 void define_ones(TensorClass& tensor) {
-  tensor
-      .def("squeeze", &squeeze, py::arg("dim") = py::none(),
-           "Without the dimensions of size 1: all, or those that are named.")
+  tensor.def("squeeze", &squeeze, py::arg("dim") = py::none())
       .def(
           "unsqueeze",
           [](const PyTensor& self, py::handle dim) {
             return wrap(live(self).unsqueeze(Signature("unsqueeze").integer(dim, "dim", 1)));
           },
-          py::arg("dim"), "With another dimension of size 1.")
-      .def("expand", &expand, "Dimensions of size 1 repeated, without a copy; -1 keeps a size.")
-      .def("broadcast_to", &expand, "Dimensions of size 1 repeated, without a copy; -1 keeps a size.")
+          py::arg("dim"))
+      .def("expand", &expand)
+      .def("broadcast_to", &expand)
       .def(
           "expand_as",
           [](const PyTensor& self, py::handle other) { return wrap(live(self).expand(sizes_of(other, "expand_as"))); },
-          py::arg("other"), "expand() to the shape of another tensor.");
+          py::arg("other"));
 }
 
 // ---- parts
@@ -199,14 +184,11 @@ py::tuple unbind(const PyTensor& self, py::handle dim) {
 }
 
 void define_parts(TensorClass& tensor) {
-  tensor.def("select", &select, py::arg("dim"), py::arg("index"), "What has this index in one dimension.")
-      .def("narrow", &narrow, py::arg("dim"), py::arg("start"), py::arg("length"),
-           "`length` indices of one dimension, from `start` on.")
-      .def("unbind", &unbind, py::arg("dim") = 0, "A tuple of what each index of one dimension has.")
-      .def("split", &split, py::arg("split_size"), py::arg("dim") = 0,
-           "A tuple of parts of one dimension: of one size, or of each of these sizes.")
-      .def("chunk", &chunk, py::arg("chunks"), py::arg("dim") = 0,
-           "A tuple of at most so many parts of one dimension.");
+  tensor.def("select", &select, py::arg("dim"), py::arg("index"))
+      .def("narrow", &narrow, py::arg("dim"), py::arg("start"), py::arg("length"))
+      .def("unbind", &unbind, py::arg("dim") = 0)
+      .def("split", &split, py::arg("split_size"), py::arg("dim") = 0)
+      .def("chunk", &chunk, py::arg("chunks"), py::arg("dim") = 0);
 }
 
 // ---- other walks through the elements
@@ -231,13 +213,9 @@ py::object as_strided(const PyTensor& self, py::handle size, py::handle stride, 
 }
 
 void define_walks(TensorClass& tensor) {
-  tensor
-      .def("diagonal", &diagonal, py::arg("offset") = 0, py::arg("dim1") = 0, py::arg("dim2") = 1,
-           "A diagonal of two dimensions, as the last dimension.")
-      .def("unfold", &unfold, py::arg("dimension"), py::arg("size"), py::arg("step"),
-           "Windows of `size` elements, `step` apart, along one dimension; the windows are the last dimension.")
-      .def("as_strided", &as_strided, py::arg("size"), py::arg("stride"), py::arg("storage_offset") = py::none(),
-           "Whatever part of the storage these sizes and strides, in elements, reach.");
+  tensor.def("diagonal", &diagonal, py::arg("offset") = 0, py::arg("dim1") = 0, py::arg("dim2") = 1)
+      .def("unfold", &unfold, py::arg("dimension"), py::arg("size"), py::arg("step"))
+      .def("as_strided", &as_strided, py::arg("size"), py::arg("stride"), py::arg("storage_offset") = py::none());
 }
 
 }  // namespace

@@ -62,7 +62,7 @@ py::object next_version(Watch& self) {
 }  // namespace
 
 void define_watch(py::module_& module, ClientClass& client) {
-  py::class_<Watch>(module, "Watch", "The iterator of watch().")
+  py::class_<Watch>(module, "Watch")
       .def("__iter__", [](const py::object& self) { return self; })
       .def("__next__", &next_version);
   client.def("watch", &watch, py::arg("name"), py::kw_only(), py::arg("start") = "current",

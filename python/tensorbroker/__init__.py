@@ -9,8 +9,8 @@ A put tensor is sealed: it never changes. `zeros`, `tensor` and the other factor
 process that opens them "r+" writes in place. All functions may be called from any thread.
 """
 
-import builtins
-from collections.abc import Mapping
+import builtins as _builtins
+from collections.abc import Mapping as _Mapping
 
 from tensorbroker import _core, _launch
 from tensorbroker._core import (
@@ -31,8 +31,8 @@ from tensorbroker._core import (
     Tensor,
     VersionMismatchError,
     Watch,
+    __version__,
     bfloat16,
-    bool,
     complex64,
     complex128,
     connect,
@@ -56,6 +56,7 @@ from tensorbroker._core import (
     uint32,
     uint64,
 )
+from tensorbroker._core import bool as bool
 from tensorbroker._default import (
     arange,
     create,
@@ -69,11 +70,9 @@ from tensorbroker._default import (
     full_like,
     get,
     linspace,
-    list,
     load_safetensors,
     ones,
     ones_like,
-    open,
     put,
     rand,
     rand_like,
@@ -88,11 +87,14 @@ from tensorbroker._default import (
     zeros,
     zeros_like,
 )
+from tensorbroker._default import list as list
+from tensorbroker._default import open as open
 from tensorbroker._device import device
+from tensorbroker._listing import Listing
 from tensorbroker._random import manual_seed
 from tensorbroker._size import Size
 
-TimeoutError = builtins.TimeoutError  # what wait() and watch() raise
+TimeoutError = _builtins.TimeoutError  # what wait() and watch() raise
 
 half = float16
 float = float32
@@ -103,6 +105,7 @@ long = int64
 cfloat = complex64
 cdouble = complex128
 
+# Without bool, float, int, list and open, which `from tensorbroker import *` would put in the place of builtins.
 __all__ = [
     "BrokerUnavailableError",
     "Bundle",
@@ -114,6 +117,7 @@ __all__ = [
     "Events",
     "ExistsError",
     "Info",
+    "Listing",
     "NotFoundError",
     "OutOfMemoryError",
     "QuotaError",
@@ -123,9 +127,9 @@ __all__ = [
     "TimeoutError",
     "VersionMismatchError",
     "Watch",
+    "__version__",
     "arange",
     "bfloat16",
-    "bool",
     "cdouble",
     "cfloat",
     "complex64",
@@ -141,7 +145,6 @@ __all__ = [
     "events",
     "exists",
     "eye",
-    "float",
     "float8_e4m3fn",
     "float8_e4m3fnuz",
     "float8_e5m2",
@@ -156,19 +159,16 @@ __all__ = [
     "full_like",
     "get",
     "half",
-    "int",
     "int8",
     "int16",
     "int32",
     "int64",
     "linspace",
-    "list",
     "load_safetensors",
     "long",
     "manual_seed",
     "ones",
     "ones_like",
-    "open",
     "put",
     "rand",
     "rand_like",
@@ -189,6 +189,6 @@ __all__ = [
     "zeros_like",
 ]
 
-Mapping.register(Bundle)
+_Mapping.register(Bundle)
 if _launch.daemon_path().exists():
     _core._set_daemon_path(str(_launch.daemon_path()))

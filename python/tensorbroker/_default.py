@@ -3,13 +3,12 @@
 A forked child goes on with its parent's client, which has a session of its own there.
 """
 
-import builtins
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tensorbroker import _core
-from tensorbroker._core import Bundle, Client, Events, Info, Tensor, Watch
+from tensorbroker._core import Bundle, Client, Tensor
 
 
 class _Clients:
@@ -53,7 +52,7 @@ def default_client() -> Client:
     return _clients.connect_default() if client is None else client
 
 
-def receive(handle: str, token: int) -> Any:
+def receive(handle: str, token: int) -> Tensor | Bundle:
     """Open what a handle names, in the mode that it names: how bundles, and tensors below, are unpickled.
 
     The token says what the broker keeps for the first who receives it; 0: nothing, a name leads there.
@@ -69,280 +68,165 @@ def receive_view(
     return _core._view_of(receive(handle, token), dtype, offset, sizes, strides)
 
 
-def put(
-    name: str, data: Any, *, dtype: Any = None, overwrite: bool = True, metadata: dict[str, Any] | None = None
-) -> Any:
-    """Copy once, and publish atomically. A mapping of names to tensors makes a Bundle, anything else a Tensor.
+# Types and texts are those of Client's methods: stated in the stub alone, which type checkers and editors see through
+# here. The signatures are written out, so that a wrong call fails in the function that was called.
+if TYPE_CHECKING:
+    _client = default_client()
+    put = _client.put
+    get = _client.get
+    open = _client.open
+    delete = _client.delete
+    load_safetensors = _client.load_safetensors
+    save_safetensors = _client.save_safetensors
+    exists = _client.exists
+    list = _client.list
+    stats = _client.stats
+    reserve = _client.reserve
+    create = _client.create
+    wait = _client.wait
+    watch = _client.watch
+    events = _client.events
+    tensor = _client.tensor
+    empty = _client.empty
+    zeros = _client.zeros
+    ones = _client.ones
+    full = _client.full
+    arange = _client.arange
+    linspace = _client.linspace
+    eye = _client.eye
+    rand = _client.rand
+    randn = _client.randn
+    empty_like = _client.empty_like
+    zeros_like = _client.zeros_like
+    ones_like = _client.ones_like
+    full_like = _client.full_like
+    rand_like = _client.rand_like
+    randn_like = _client.randn_like
+else:
 
-    A nested mapping, an optimizer's state_dict say, becomes a bundle of its tensors by dotted path, with the other
-    leaves as metadata; the bundle's nested() gives it back.
-    """
-    return default_client().put(name, data, dtype=dtype, overwrite=overwrite, metadata=metadata)
+    def _as_client(function):
+        """Document a function as the method of Client that it calls."""
+        function.__doc__ = getattr(Client, function.__name__).__doc__
+        return function
 
+    @_as_client
+    def put(name, data, *, dtype=None, overwrite=True, metadata=None):
+        return default_client().put(name, data, dtype=dtype, overwrite=overwrite, metadata=metadata)
 
-def get(name: str, *, timeout: float | None = 0.0) -> Any:
-    """Return what the name denotes, without a copy; NotFoundError after `timeout` seconds (None: wait for ever)."""
-    return default_client().get(name, timeout=timeout)
+    @_as_client
+    def get(name, *, timeout=0.0):
+        return default_client().get(name, timeout=timeout)
 
+    @_as_client
+    def open(name_or_handle, mode="r"):
+        return default_client().open(name_or_handle, mode)
 
-def open(name_or_handle: str, mode: str = "r") -> Any:
-    """Return what a name or handle denotes, opened "r", "r+" (mutable tensors) or "c" (private copy-on-write)."""
-    return default_client().open(name_or_handle, mode)
+    @_as_client
+    def delete(name):
+        return default_client().delete(name)
 
+    @_as_client
+    def load_safetensors(name, path, *, overwrite=True, metadata=None):
+        return default_client().load_safetensors(name, path, overwrite=overwrite, metadata=metadata)
 
-def delete(name: str) -> None:
-    """Remove the name; those who hold what it denoted keep it. NotFoundError where there is none."""
-    default_client().delete(name)
+    @_as_client
+    def save_safetensors(name, path):
+        return default_client().save_safetensors(name, path)
 
+    @_as_client
+    def exists(name):
+        return default_client().exists(name)
 
-def load_safetensors(
-    name: str,
-    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
-    *,
-    overwrite: bool = True,
-    metadata: dict[str, Any] | None = None,
-) -> Bundle:
-    """Publish a safetensors file as a bundle, read straight into its pages.
+    @_as_client
+    def list(prefix=""):
+        return default_client().list(prefix)
 
-    The bundle has the file's metadata unless others are given. OSError where the file cannot be read, ValueError where
-    it is not as the format says or holds a dtype that tensors do not have.
-    """
-    return default_client().load_safetensors(name, path, overwrite=overwrite, metadata=metadata)
+    @_as_client
+    def stats():
+        return default_client().stats()
 
+    @_as_client
+    def reserve(nbytes):
+        return default_client().reserve(nbytes)
 
-def save_safetensors(name: str, path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> None:
-    """Write a bundle or tensor to a safetensors file, which replaces the one at `path` when it is whole.
+    @_as_client
+    def create(name, shape, dtype=None, *, overwrite=True, metadata=None):
+        return default_client().create(name, shape, dtype, overwrite=overwrite, metadata=metadata)
 
-    Tensors are written in C order, tied ones each for itself. NotFoundError where there is no such name, OSError where
-    the file cannot be written, TypeError for a dtype that the format does not have.
-    """
-    default_client().save_safetensors(name, path)
+    @_as_client
+    def wait(name, newer_than=0, timeout=None):
+        return default_client().wait(name, newer_than, timeout)
 
+    @_as_client
+    def watch(name, *, start="current", timeout=None):
+        return default_client().watch(name, start=start, timeout=timeout)
 
-def exists(name: str) -> bool:
-    """Return whether the name denotes something now."""
-    return default_client().exists(name)
+    @_as_client
+    def events(prefix="", *, timeout=None):
+        return default_client().events(prefix, timeout=timeout)
 
+    @_as_client
+    def tensor(data, *, dtype=None, name=None, metadata=None):
+        return default_client().tensor(data, dtype=dtype, name=name, metadata=metadata)
 
-def list(prefix: str = "") -> builtins.list[Info]:
-    """Return what is published under the prefix, sorted by name."""
-    return default_client().list(prefix)
+    @_as_client
+    def empty(*sizes, size=None, dtype=None, name=None, metadata=None):
+        return default_client().empty(*sizes, size=size, dtype=dtype, name=name, metadata=metadata)
 
+    @_as_client
+    def zeros(*sizes, size=None, dtype=None, name=None, metadata=None):
+        return default_client().zeros(*sizes, size=size, dtype=dtype, name=name, metadata=metadata)
 
-def stats() -> dict[str, Any]:
-    """Return what the broker knows of itself."""
-    return default_client().stats()
+    @_as_client
+    def ones(*sizes, size=None, dtype=None, name=None, metadata=None):
+        return default_client().ones(*sizes, size=size, dtype=dtype, name=name, metadata=metadata)
 
+    @_as_client
+    def full(size, fill_value, *, dtype=None, name=None, metadata=None):
+        return default_client().full(size, fill_value, dtype=dtype, name=name, metadata=metadata)
 
-def reserve(nbytes: int | str) -> None:
-    """Have memory granted ahead, so that later puts find warm pages."""
-    default_client().reserve(nbytes)
+    @_as_client
+    def arange(*bounds, start=None, end=None, step=None, dtype=None, name=None, metadata=None):
+        return default_client().arange(
+            *bounds, start=start, end=end, step=step, dtype=dtype, name=name, metadata=metadata
+        )
 
+    @_as_client
+    def linspace(start, end, steps, *, dtype=None, name=None, metadata=None):
+        return default_client().linspace(start, end, steps, dtype=dtype, name=name, metadata=metadata)
 
-def create(
-    name: str,
-    shape: Any,
-    dtype: Any = None,
-    *,
-    overwrite: bool = True,
-    metadata: dict[str, Any] | None = None,
-) -> Tensor:
-    """Return a draft (float32 by default) to be written in place, and published by publish() or the end of a `with`."""
-    return default_client().create(name, shape, dtype, overwrite=overwrite, metadata=metadata)
+    @_as_client
+    def eye(n, m=None, *, dtype=None, name=None, metadata=None):
+        return default_client().eye(n, m, dtype=dtype, name=name, metadata=metadata)
 
+    @_as_client
+    def rand(*size, generator=None, dtype=None, name=None, metadata=None):
+        return default_client().rand(*size, generator=generator, dtype=dtype, name=name, metadata=metadata)
 
-def wait(name: str, newer_than: int = 0, timeout: float | None = None) -> Any:
-    """Return the newest version, once there is one newer than that; TimeoutError after `timeout` seconds."""
-    return default_client().wait(name, newer_than, timeout)
+    @_as_client
+    def randn(*size, generator=None, dtype=None, name=None, metadata=None):
+        return default_client().randn(*size, generator=generator, dtype=dtype, name=name, metadata=metadata)
 
+    @_as_client
+    def empty_like(input, *, dtype=None, name=None, metadata=None):
+        return default_client().empty_like(input, dtype=dtype, name=name, metadata=metadata)
 
-def watch(name: str, *, start: str = "current", timeout: float | None = None) -> Watch:
-    """Iterate over versions as they appear: the newest each time, the current one first unless start="next"."""
-    return default_client().watch(name, start=start, timeout=timeout)
+    @_as_client
+    def zeros_like(input, *, dtype=None, name=None, metadata=None):
+        return default_client().zeros_like(input, dtype=dtype, name=name, metadata=metadata)
 
+    @_as_client
+    def ones_like(input, *, dtype=None, name=None, metadata=None):
+        return default_client().ones_like(input, dtype=dtype, name=name, metadata=metadata)
 
-def events(prefix: str = "", *, timeout: float | None = None) -> Events:
-    """Iterate over the publications and deletions under a prefix, from now on and in their order.
+    @_as_client
+    def full_like(input, fill_value, *, dtype=None, name=None, metadata=None):
+        return default_client().full_like(input, fill_value, dtype=dtype, name=name, metadata=metadata)
 
-    Each has a `kind` ("publish" or "delete"), a `name` and a `version`. Where some were missed (the catalog keeps the
-    last thousand, and a killed broker's successor begins anew), one event of kind "overflow" says so: list again.
-    TimeoutError after `timeout` seconds without one. The iterator is for one thread at a time.
-    """
-    return default_client().events(prefix, timeout=timeout)
+    @_as_client
+    def rand_like(input, *, generator=None, dtype=None, name=None, metadata=None):
+        return default_client().rand_like(input, generator=generator, dtype=dtype, name=name, metadata=metadata)
 
-
-def tensor(data: Any, *, dtype: Any = None, name: str | None = None, metadata: dict[str, Any] | None = None) -> Tensor:
-    """Return a mutable tensor with the data, as torch.tensor does, visible to other processes if it has a name."""
-    return default_client().tensor(data, dtype=dtype, name=name, metadata=metadata)
-
-
-def empty(
-    *size: Any,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-    **named_size: Any,
-) -> Tensor:
-    """Return a mutable tensor of unknown contents."""
-    return default_client().empty(*size, dtype=dtype, name=name, metadata=metadata, **named_size)
-
-
-def zeros(
-    *size: Any,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-    **named_size: Any,
-) -> Tensor:
-    """Return a mutable tensor of zeros."""
-    return default_client().zeros(*size, dtype=dtype, name=name, metadata=metadata, **named_size)
-
-
-def ones(
-    *size: Any,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-    **named_size: Any,
-) -> Tensor:
-    """Return a mutable tensor of ones."""
-    return default_client().ones(*size, dtype=dtype, name=name, metadata=metadata, **named_size)
-
-
-def full(
-    size: Any,
-    fill_value: Any,
-    *,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> Tensor:
-    """Return a mutable tensor filled with a number, whose dtype it has unless another is given."""
-    return default_client().full(size, fill_value, dtype=dtype, name=name, metadata=metadata)
-
-
-def arange(
-    *bounds: Any,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-    **named_bounds: Any,
-) -> Tensor:
-    """Return a mutable tensor of the numbers of arange(end) or arange(start, end[, step])."""
-    return default_client().arange(*bounds, dtype=dtype, name=name, metadata=metadata, **named_bounds)
-
-
-def linspace(
-    start: Any,
-    end: Any,
-    steps: int,
-    *,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> Tensor:
-    """Return a mutable tensor of numbers evenly spaced from start to end, which is the last one."""
-    return default_client().linspace(start, end, steps, dtype=dtype, name=name, metadata=metadata)
-
-
-def eye(
-    n: int,
-    m: int | None = None,
-    *,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> Tensor:
-    """Return a mutable tensor with 1 on the diagonal and 0 elsewhere."""
-    return default_client().eye(n, m, dtype=dtype, name=name, metadata=metadata)
-
-
-def rand(
-    *size: Any,
-    generator: Any = None,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> Tensor:
-    """Return a mutable tensor of random numbers from 0 up to, but without, 1: NumPy's, so not torch's."""
-    return default_client().rand(*size, generator=generator, dtype=dtype, name=name, metadata=metadata)
-
-
-def randn(
-    *size: Any,
-    generator: Any = None,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> Tensor:
-    """Return a mutable tensor of normally distributed random numbers: NumPy's, so not torch's."""
-    return default_client().randn(*size, generator=generator, dtype=dtype, name=name, metadata=metadata)
-
-
-def empty_like(
-    input: Any,
-    *,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> Tensor:
-    """Return a mutable tensor of unknown contents, laid out as another."""
-    return default_client().empty_like(input, dtype=dtype, name=name, metadata=metadata)
-
-
-def zeros_like(
-    input: Any,
-    *,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> Tensor:
-    """Return a mutable tensor of zeros, laid out as another."""
-    return default_client().zeros_like(input, dtype=dtype, name=name, metadata=metadata)
-
-
-def ones_like(
-    input: Any,
-    *,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> Tensor:
-    """Return a mutable tensor of ones, laid out as another."""
-    return default_client().ones_like(input, dtype=dtype, name=name, metadata=metadata)
-
-
-def full_like(
-    input: Any,
-    fill_value: Any,
-    *,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> Tensor:
-    """Return a mutable tensor filled with a number, laid out as another."""
-    return default_client().full_like(input, fill_value, dtype=dtype, name=name, metadata=metadata)
-
-
-def rand_like(
-    input: Any,
-    *,
-    generator: Any = None,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> Tensor:
-    """Return rand() with the shape, dtype and order of dimensions of another tensor."""
-    return default_client().rand_like(input, generator=generator, dtype=dtype, name=name, metadata=metadata)
-
-
-def randn_like(
-    input: Any,
-    *,
-    generator: Any = None,
-    dtype: Any = None,
-    name: str | None = None,
-    metadata: dict[str, Any] | None = None,
-) -> Tensor:
-    """Return randn() with the shape, dtype and order of dimensions of another tensor."""
-    return default_client().randn_like(input, generator=generator, dtype=dtype, name=name, metadata=metadata)
+    @_as_client
+    def randn_like(input, *, generator=None, dtype=None, name=None, metadata=None):
+        return default_client().randn_like(input, generator=generator, dtype=dtype, name=name, metadata=metadata)

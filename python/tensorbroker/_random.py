@@ -19,7 +19,15 @@ class _Default:
 
 
 def manual_seed(seed: int) -> np.random.Generator:
-    """Seed the generator that rand and randn use where none is given, and return it (NumPy's, a PCG64)."""
+    """Seed the generator that `rand` and `randn` use where none is given, and return it (NumPy's, a PCG64).
+
+    Args:
+        seed: a number that is not negative.
+
+    Raises:
+        ValueError: it is negative.
+        TypeError: it is no integer.
+    """
     _Default.generator = np.random.default_rng(seed)
     return _Default.generator
 

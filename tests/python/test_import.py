@@ -1,11 +1,23 @@
 """Importing the package is cheap in what it brings along."""
 
+import re
+
+import tensorbroker as tb
 from support import run
 
+HEAVY = ("torch", "jax", "rich", "pandas", "asyncio", "IPython", "ml_dtypes", "html", "importlib.metadata")
 
-def test_torch_is_not_imported() -> None:
-    code = "import sys, tensorbroker; print(*(m in sys.modules for m in ('torch', 'rich', 'ml_dtypes', 'jax')))"
-    assert run(code) == "False False False False\n"
+
+def test_nothing_heavy_is_imported() -> None:
+    """Beyond what NumPy imports."""
+    code = f"""
+import sys
+import numpy
+before = set(sys.modules)
+import tensorbroker
+print(*sorted(set({HEAVY!r}) & (set(sys.modules) - before)), "|", "torch" in sys.modules, "asyncio" in sys.modules)
+"""
+    assert run(code) == "| False False\n"
 
 
 def test_torch_is_not_imported_by_putting_and_getting() -> None:
@@ -27,9 +39,27 @@ print(any("socket:" in os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("
     assert run(code) == "False\n"
 
 
-def test_every_public_name_is_there() -> None:
-    code = "from tensorbroker import *; print(zeros, float32, Tensor is not None)"
-    assert "float32" in run(code)
+def test_a_star_brings_every_public_name_and_leaves_builtins_alone() -> None:
+    code = """
+import builtins, types, tensorbroker
+before = {name: value for name, value in vars(builtins).items()}
+from tensorbroker import *
+public = {n for n, v in vars(tensorbroker).items() if n[0] != "_" and not isinstance(v, types.ModuleType)}
+print(zeros is tensorbroker.zeros, float32, __version__ == tensorbroker.__version__)
+print(sorted(public - set(tensorbroker.__all__)), sorted(set(tensorbroker.__all__) - public))
+print([name for name, value in before.items() if globals().get(name, value) is not value and name[0] != "_"])
+"""
+    assert run(code) == "True torch.float32 True\n['bool', 'float', 'int', 'list', 'open'] ['__version__']\n[]\n"
+
+
+def test_the_public_names_are_sorted() -> None:
+    """Classes first, numbers in names as numbers."""
+
+    def key(name: str) -> tuple[bool, list[str | int]]:
+        return not name[0].isupper(), [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+    assert tb.__all__ == sorted(tb.__all__, key=key)
+    assert len(set(tb.__all__)) == len(tb.__all__)
 
 
 def test_the_timeout_error_is_the_builtin() -> None:
