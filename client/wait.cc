@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include "client/waiting.h"
 #include "proto/futex.h"
 #include "proto/name.h"
 
@@ -15,18 +16,6 @@ constexpr std::chrono::milliseconds kSlice{1000};
 // Between two looks for a broker where none is there and none may be started.
 constexpr std::chrono::milliseconds kWithoutBroker{100};
 constexpr double kForEver = 1e9;  // seconds
-
-// Counts this thread among the session's waiters: the broker makes no futex call where there is none.
-class Waiting {
- public:
-  explicit Waiting(Attachment& attachment) : use_(attachment) { use_->control().waiters.fetch_add(1); }
-  ~Waiting() { use_->control().waiters.fetch_sub(1); }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-
- private:
-  const Attachment::Use use_;
-};
 
 class Wait {
  public:
@@ -107,6 +96,14 @@ detail::StorageRef wait_newer(Client::Impl& client, std::string_view name, std::
   check_name(name);
   const Limit limit = Limit::in(timeout.value_or(std::chrono::duration<double>(kForEver)));
   return Wait(client, name, newer_than, limit, check).run();
+}
+
+LookupStatus look_at_once(Client::Impl& client, std::string_view name, detail::StorageRef* found) {
+  check_name(name);
+  const Client::Impl::Use connection(client);
+  Attachment& attachment = connection->current();
+  if (attachment.has_ended()) return LookupStatus::kClosed;
+  return attachment.try_lease_by_name(name, hash_name(name), found);
 }
 
 }  // namespace tensorbroker

@@ -92,6 +92,7 @@ void define_client(py::module_& module) {
   define_files(client);
   define_factories(client);
   define_watch(module, client);
+  define_wait_queue(module, client);
   module.def("connect", &connect, py::arg("instance") = py::none(), py::kw_only(), py::arg("runtime_dir") = py::none(),
              py::arg("autostart") = py::none(), py::arg("timeout") = 10.0, py::arg("capacity") = py::none(),
              "Connects to the instance's broker, and starts one where there is none.");

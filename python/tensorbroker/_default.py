@@ -156,8 +156,22 @@ def wait(name: str, newer_than: int = 0, timeout: float | None = None) -> Any:
     return default_client().wait(name, newer_than, timeout)
 
 
+async def wait_async(name: str, newer_than: int = 0, timeout: float | None = None) -> Any:
+    """Return the newest version, once there is one newer than that, as wait() does, without blocking the event loop."""
+    client = _clients.default
+    if client is None:
+        import asyncio
+
+        client = await asyncio.to_thread(_clients.connect_default)
+    return await client.wait_async(name, newer_than, timeout)
+
+
 def watch(name: str, *, start: str = "current", timeout: float | None = None) -> Watch:
-    """Iterate over versions as they appear: the newest each time, the current one first unless start="next"."""
+    """Iterate, with for or async for, over versions as they appear: the newest each time.
+
+    The current one comes first unless start="next". Slow readers skip versions; none comes twice, or after a later one.
+    A deletion ends nothing. TimeoutError where no version came for `timeout` seconds.
+    """
     return default_client().watch(name, start=start, timeout=timeout)
 
 
