@@ -84,10 +84,10 @@ class InstanceWaits {
   bool use_any_client();
 
   std::map<std::uint64_t, PendingWait> waits_;
-  std::optional<Waiting> at_;         // empty between two instances
-  std::uint32_t catalog_seen_ = 0;    // the word of the whole catalog, before the last serve()
-  Clock::time_point next_try_{};      // to attach or ask, where no broker was there
-  Clock::duration patience_ = kPatience;  // with a broker that does not answer: others wait as long
+  std::optional<Waiting> at_;                // empty between two instances
+  std::uint32_t catalog_seen_ = 0;           // the word of the whole catalog, before the last serve()
+  Clock::time_point next_try_{};             // to attach or ask, where no broker was there
+  Clock::duration patience_ = kPatience;     // with a broker that does not answer: others wait as long
   std::optional<Client::Impl::Use> errand_;  // keeps the connection during one
 
   static constexpr Clock::duration kPatience = std::chrono::milliseconds(125);

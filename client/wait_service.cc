@@ -1,9 +1,9 @@
 #include "client/wait_service.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <algorithm>
+#include <csignal>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -199,13 +199,13 @@ std::uint64_t start_wait(const std::shared_ptr<WaitQueue>& queue, const Client& 
                          std::uint64_t newer_than, Client::Timeout timeout) {
   check_name(name);
   const Client::Impl::Use connection(*client.impl());
-  return WaitService::get().add(
-      *connection, {.client = client.impl(),
-                    .queue = queue,
-                    .name = std::string(name),
-                    .hash = hash_name(name),
-                    .newer_than = newer_than,
-                    .limit = Limit::in(timeout.value_or(std::chrono::duration<double>(kForEver)))});
+  return WaitService::get().add(*connection,
+                                {.client = client.impl(),
+                                 .queue = queue,
+                                 .name = std::string(name),
+                                 .hash = hash_name(name),
+                                 .newer_than = newer_than,
+                                 .limit = Limit::in(timeout.value_or(std::chrono::duration<double>(kForEver)))});
 }
 
 void cancel_wait(WaitQueue& queue, std::uint64_t id) { WaitService::get().cancel(queue, id); }

@@ -1,5 +1,6 @@
 // Waiting for a word in shared memory to change, across processes: FUTEX_WAIT and FUTEX_WAKE without the private flag
-// (std::atomic::wait never wakes another process). Waiting works on a read-only mapping. Linux futex(2), futex_waitv(2).
+// (std::atomic::wait never wakes another process). Waiting works on a read-only mapping. Linux futex(2),
+// futex_waitv(2).
 
 #ifndef TENSORBROKER_PROTO_FUTEX_H_
 #define TENSORBROKER_PROTO_FUTEX_H_
