@@ -127,20 +127,19 @@ void InstanceWaits::enter_anywhere() {
   }
 }
 
-bool InstanceWaits::enter(Connection& connection) {
+void InstanceWaits::enter(Connection& connection) {
   Attachment& attachment = connection.current();
-  if (attachment.has_ended()) return false;
+  if (attachment.has_ended()) return;
   try {
     at_.emplace(attachment);
   } catch (const InstanceEnded&) {
-    return false;
+    return;
   }
   for (auto& [id, wait] : waits_) {
     wait.word = &attachment.catalog().wait_word(wait.hash);
     wait.look_due = true;
     wait.ask_due = false;
   }
-  return true;
 }
 
 void InstanceWaits::list_words(std::vector<FutexCondition>* words) const {

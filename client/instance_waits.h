@@ -75,7 +75,7 @@ class InstanceWaits {
   void abandon() noexcept;
 
  private:
-  bool enter(Connection& connection);
+  void enter(Connection& connection);
   void enter_anywhere();
   bool is_served(std::uint64_t id, PendingWait& wait, Clock::time_point now);
   bool is_found(std::uint64_t id, PendingWait& wait);

@@ -197,8 +197,13 @@ TEST_F(WaitServiceTest, OutlivesAKilledBrokerAndFollowsToTheNextInstance) {
   const std::uint64_t second = start("w", version);
   broker_.end(SIGTERM);
   broker_.start();
-  client_.put("w", counting({1}, 2));
+  const pid_t child = fork();  // another process: here nobody but the service finds that there is a new instance
+  if (child == 0) {
+    client_.put("w", counting({1}, 2));
+    _exit(0);
+  }
   const auto results = await(*queue_, 1);
+  waitpid(child, nullptr, 0);
   EXPECT_GT(version_of(results.at(second).storage->generation()), version);
 }
 
@@ -290,7 +295,8 @@ TEST_F(WaitServiceTest, ForksAmongWaitsThatComeAndGo) {
 
 TEST_F(WaitServiceTest, ItsThreadTakesNoSignals) {
   start("w");
-  EXPECT_TRUE(test::eventually([&] { return threads() == 1; }));
+  EXPECT_TRUE(test::eventually([&] { return waiters(client_) == 1; }));  // so it runs
+  int found = 0;
   for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
     std::ifstream comm(task.path() / "comm");
     std::string name;
@@ -303,7 +309,9 @@ TEST_F(WaitServiceTest, ItsThreadTakesNoSignals) {
     }
     const auto mask = std::stoull(blocked, nullptr, 16);
     for (const int signal : {SIGINT, SIGTERM, SIGCHLD, SIGUSR1, SIGALRM}) EXPECT_TRUE(mask >> (signal - 1) & 1);
+    ++found;
   }
+  EXPECT_EQ(found, 1);
 }
 
 TEST_F(WaitServiceTest, DoesWithoutFutexWaitv) {
