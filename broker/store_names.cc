@@ -201,12 +201,13 @@ void Store::remove(std::uint64_t id, std::uint64_t sequence, std::string_view na
   s.wake(hash);
 }
 
-// Store, then load, as the waiters do the other way round: no waiter is missed, and without one no call is made.
+// Store, then load, as the waiters do the other way round: no waiter is missed, and without one no call is made. The
+// catalog's word comes last: whoever has seen its change sees that of the name.
 void Store::State::wake(std::uint64_t hash) const {
   Word& changes = catalog.root().changes;
   Word& name_word = catalog.wait_word(hash);
-  increment(changes);
   increment(name_word);
+  increment(changes);
   for (const auto& [id, other] : sessions) {
     if (other.segment.control().waiters.load(std::memory_order_seq_cst) == 0) continue;
     futex_wake_all(changes);
@@ -216,12 +217,12 @@ void Store::State::wake(std::uint64_t hash) const {
 }
 
 void Store::State::wake_all() const {
-  increment(catalog.root().changes);
-  futex_wake_all(catalog.root().changes);
   for (std::uint32_t i = 0; i < catalog.wait_words(); ++i) {
     increment(catalog.wait_word(i));
     futex_wake_all(catalog.wait_word(i));
   }
+  increment(catalog.root().changes);
+  futex_wake_all(catalog.root().changes);
 }
 
 }  // namespace tensorbroker::broker

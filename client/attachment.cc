@@ -107,8 +107,13 @@ LookupStatus Attachment::look_up(std::string_view name, std::uint64_t hash, Leas
 
 detail::StorageRef Attachment::try_lease_by_name(std::string_view name, std::uint64_t hash) {
   detail::StorageRef found;
-  if (auto taking = leases_->try_take()) look_up(name, hash, *taking, &found);
+  try_lease_by_name(name, hash, &found);
   return found;
+}
+
+LookupStatus Attachment::try_lease_by_name(std::string_view name, std::uint64_t hash, detail::StorageRef* found) {
+  auto taking = leases_->try_take();
+  return taking ? look_up(name, hash, *taking, found) : LookupStatus::kContended;
 }
 
 detail::StorageRef Attachment::lease_by_name(std::string_view name, std::uint64_t hash, const Limit& limit) {

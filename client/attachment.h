@@ -72,6 +72,9 @@ class Attachment {
   detail::StorageRef lease_by_name(std::string_view name, const Limit& limit);
   // The hot path of it: empty where the name is not there, and wherever anything else is needed than one lookup.
   detail::StorageRef try_lease_by_name(std::string_view name, std::uint64_t hash);
+  // The same for those who must not block, saying what it was: kContended, where no lease is free too, is for
+  // lease_by_name to settle. Throws CorruptSegmentError.
+  LookupStatus try_lease_by_name(std::string_view name, std::uint64_t hash, detail::StorageRef* found);
   // Leases what a handle denotes: `version` is the generation's counter. Empty where that is gone. A live entry needs
   // no message; a retired or anonymous one is pinned by the broker meanwhile.
   detail::StorageRef lease_by_handle(EntryId entry, std::uint64_t version, const Limit& limit);

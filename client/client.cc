@@ -5,6 +5,7 @@
 #include "client/client_impl.h"
 #include "client/launch.h"
 #include "client/open_clients.h"
+#include "client/wait_service.h"
 #include "proto/futex.h"
 #include "proto/name.h"
 
@@ -25,6 +26,7 @@ std::atomic<std::int64_t>& Client::Impl::own_users() noexcept {
 void Client::Impl::close() {
   if (limits_->closed.exchange(true, std::memory_order_seq_cst)) return;
   wake_waiters();
+  nudge_wait_service();
   drop_if_unused();
 }
 

@@ -5,6 +5,7 @@
 
 #include "client/client_impl.h"
 #include "client/sleeper.h"
+#include "client/waiting.h"
 #include "proto/event_ring.h"
 #include "proto/futex.h"
 #include "proto/name.h"

@@ -4,6 +4,7 @@
 
 #include "client/attachment.h"
 #include "client/registry.h"
+#include "client/wait_service.h"
 
 namespace tensorbroker {
 namespace {
@@ -16,6 +17,7 @@ std::recursive_mutex*& fork_mutex() {
 
 void prepare() {
   fork_mutex()->lock();
+  lock_wait_service();
   lock_registry();
   for_each_attachment([](Attachment& attachment) { attachment.before_fork(); });
   for_each_attachment([](Attachment& attachment) { attachment.lock_for_fork(); });
@@ -24,6 +26,7 @@ void prepare() {
 void in_parent() {
   for_each_attachment([](Attachment& attachment) { attachment.after_fork_in_parent(); });
   unlock_registry();
+  unlock_wait_service();
   fork_mutex()->unlock();
 }
 
@@ -32,6 +35,7 @@ void in_child() {
   renew_registry_locks_in_child();
   unlock_registry();
   fork_mutex() = new std::recursive_mutex;
+  renew_wait_service_in_child();
 }
 
 }  // namespace

@@ -1,10 +1,11 @@
 // What happens to attachments when the process forks.
 //
 // Before: an heir is at hand where one can be had in bounded time, every lock that guards what the child needs is held
-// (in the order registry, then for each attachment state, allocator, arena, lease stripes), the leases are copied to
-// the heir. In the parent: the locks are given up, the heir is unmapped, the next one is asked for without waiting. In
-// the child: the heir becomes its session, what the parent owned is private, and the broker is rung by one send. Locks
-// that are held across a wait for the broker are never taken here; the child makes them anew.
+// (in the order service of waits, registry, then for each attachment state, allocator, arena, lease stripes), the
+// leases are copied to the heir. In the parent: the locks are given up, the heir is unmapped, the next one is asked for
+// without waiting. In the child: the heir becomes its session, what the parent owned is private, the waits of its
+// service are forgotten, and the broker is rung by one send. Locks that are held across a wait for the broker are never
+// taken here; the child makes them anew.
 
 #ifndef TENSORBROKER_CLIENT_FORK_H_
 #define TENSORBROKER_CLIENT_FORK_H_

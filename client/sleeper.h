@@ -16,18 +16,6 @@
 
 namespace tensorbroker {
 
-// Counts a thread among its session's waiters: the broker makes no futex call where there is none.
-class Waiting {
- public:
-  explicit Waiting(Attachment& attachment) : use_(attachment) { use_->control().waiters.fetch_add(1); }
-  ~Waiting() { use_->control().waiters.fetch_sub(1); }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-
- private:
-  const Attachment::Use use_;
-};
-
 // Absent: for ever.
 Limit limit_of(Client::Timeout timeout);
 

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "client/sleeper.h"
+#include "client/waiting.h"
 #include "proto/futex.h"
 #include "proto/name.h"
 
@@ -40,6 +41,14 @@ detail::StorageRef wait_newer(Client::Impl& client, std::string_view name, std::
     }
     if (!sleeper.attach_anew(attachment)) return {};
   }
+}
+
+LookupStatus look_at_once(Client::Impl& client, std::string_view name, detail::StorageRef* found) {
+  check_name(name);
+  const Client::Impl::Use connection(client);
+  Attachment& attachment = connection->current();
+  if (attachment.has_ended()) return LookupStatus::kClosed;
+  return attachment.try_lease_by_name(name, hash_name(name), found);
 }
 
 }  // namespace tensorbroker

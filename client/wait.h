@@ -13,6 +13,7 @@
 
 #include "client/client_impl.h"
 #include "client/storage.h"
+#include "proto/lookup.h"
 
 namespace tensorbroker {
 
@@ -21,6 +22,9 @@ namespace tensorbroker {
 // client is closed meanwhile.
 detail::StorageRef wait_newer(Client::Impl& client, std::string_view name, std::uint64_t newer_than,
                               Client::Timeout timeout, const InterruptCheck& check);
+
+// Looks once, without waiting for anything: kHeld and `found`, kMissing; otherwise only a wait can tell.
+LookupStatus look_at_once(Client::Impl& client, std::string_view name, detail::StorageRef* found);
 
 }  // namespace tensorbroker
 

@@ -116,6 +116,12 @@ py::object from_metadata(std::string_view text) {
   return py::module_::import("json").attr("loads")(py::str(text.data(), text.size()));
 }
 
+std::uint64_t to_version(py::handle newer_than) {
+  const std::int64_t version = to_int(newer_than, "newer_than");
+  if (version < 0) throw InvalidArgumentError("newer_than must be a version or 0, not " + std::to_string(version));
+  return static_cast<std::uint64_t>(version);
+}
+
 std::optional<std::chrono::duration<double>> to_timeout(py::handle timeout) {
   if (timeout.is_none()) return std::nullopt;
   const double seconds = PyFloat_AsDouble(timeout.ptr());

@@ -23,6 +23,9 @@ std::string_view to_name(pybind11::handle name);
 
 std::int64_t to_int(pybind11::handle value, const char* what);
 
+// A version, or 0.
+std::uint64_t to_version(pybind11::handle newer_than);
+
 // A JSON object as text; empty for None.
 std::string to_metadata(pybind11::handle metadata);
 // The dict that the text is.

@@ -96,6 +96,7 @@ void define_client(py::module_& module) {
   define_factories(client);
   define_watch(module, client);
   define_events(module, client);
+  define_wait_queue(module, client);
   module.def("connect", &connect, py::arg("instance") = py::none(), py::kw_only(), py::arg("runtime_dir") = py::none(),
              py::arg("autostart") = py::none(), py::arg("timeout") = 10.0, py::arg("capacity") = py::none());
   module.def("_open_client", &find_open_client, py::arg("instance"));

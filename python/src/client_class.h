@@ -22,6 +22,8 @@ void define_files(ClientClass& client);      // client_files.cc: load_safetensor
 void define_factories(ClientClass& client);  // factories.cc: tensor, empty, zeros, ones, full
 // watch.cc: the iterator of watch(), and the method.
 void define_watch(pybind11::module_& module, ClientClass& client);
+// wait_queue_class.cc: what the asyncio side stands on.
+void define_wait_queue(pybind11::module_& module, ClientClass& client);
 
 // events.cc: the iterator of events(), and the method.
 void define_events(pybind11::module_& module, ClientClass& client);

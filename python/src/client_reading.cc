@@ -33,13 +33,12 @@ py::object get(const Client& self, py::handle name, py::handle timeout) {
 
 py::object wait(const Client& self, py::handle name, py::handle newer_than, py::handle timeout) {
   const std::string_view text = to_name(name);
-  const std::int64_t version = to_int(newer_than, "newer_than");
-  if (version < 0) throw InvalidArgumentError("newer_than must be a version or 0, not " + std::to_string(version));
+  const std::uint64_t version = to_version(newer_than);
   const auto seconds = to_timeout(timeout);
   std::optional<Object> found;
   {
     const NoGil no_gil;
-    found = self.wait_object(text, static_cast<std::uint64_t>(version), seconds, interrupt_check());
+    found = self.wait_object(text, version, seconds, interrupt_check());
     if (!found) {
       throw TimeoutError("no version of '" + std::string(text) + "' newer than " + std::to_string(version) +
                          " came in time");

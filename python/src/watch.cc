@@ -1,12 +1,15 @@
-// watch(): each version of a name as it appears, in a for loop.
+// watch(): each version of a name as it appears, in a for loop; python/tensorbroker/_async.py makes it one for
+// `async for`, too.
 
 #include <tensorbroker/error.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 
+#include "client/wait.h"
 #include "python/src/arguments.h"
 #include "python/src/client_class.h"
 #include "python/src/errors.h"
@@ -21,6 +24,7 @@ struct Watch {
   std::string name;
   std::uint64_t version;  // the last one that was given out
   Client::Timeout timeout;
+  bool starts_late;  // start="next", and what is there now is not known yet
 };
 
 std::uint64_t version_of(const Object& object) {
@@ -36,26 +40,42 @@ bool starts_at_next(py::handle start) {
 }
 
 Watch watch(const Client& self, py::handle name, py::handle start, py::handle timeout) {
-  Watch result{self, std::string(to_name(name)), 0, to_timeout(timeout)};
-  const bool next = starts_at_next(start);
-  const NoGil no_gil;
-  const std::optional<Object> current = self.find_object(result.name);  // says what is wrong with the name
-  if (next && current) result.version = version_of(*current);
+  Watch result{self, std::string(to_name(name)), 0, to_timeout(timeout), starts_at_next(start)};
+  detail::StorageRef current;
+  const LookupStatus status = look_at_once(*self.impl(), result.name, &current);  // says what is wrong with the name
+  if (result.starts_late && current) result.version = tensorbroker::version_of(current->generation());
+  if (status == LookupStatus::kHeld || status == LookupStatus::kMissing) result.starts_late = false;
   return result;
+}
+
+// For event loops, which do the waiting themselves: what to wait for ...
+py::tuple awaited(const Watch& self) {
+  const py::object timeout = self.timeout ? py::object(py::float_(self.timeout->count())) : py::none();
+  return py::make_tuple(self.client, self.name, self.version, timeout, self.starts_late);
+}
+
+// ... and what came.
+void saw(Watch& self, std::uint64_t version) {
+  self.version = std::max(self.version, version);
+  self.starts_late = false;
 }
 
 py::object next_version(Watch& self) {
   std::optional<Object> found;
-  const Watch watched = self;
+  Watch watched = self;
   {
     const NoGil no_gil;
+    if (watched.starts_late) {
+      found = watched.client.find_object(watched.name);
+      if (found) watched.version = version_of(*found);
+    }
     found = watched.client.wait_object(watched.name, watched.version, watched.timeout, interrupt_check());
     if (!found) {
       throw TimeoutError("no version of '" + watched.name + "' newer than " + std::to_string(watched.version) +
                          " came in time");
     }
   }
-  self.version = std::max(self.version, version_of(*found));
+  saw(self, version_of(*found));
   return wrap(*std::move(found));
 }
 
@@ -64,7 +84,9 @@ py::object next_version(Watch& self) {
 void define_watch(py::module_& module, ClientClass& client) {
   py::class_<Watch>(module, "Watch")
       .def("__iter__", [](const py::object& self) { return self; })
-      .def("__next__", &next_version);
+      .def("__next__", &next_version)
+      .def("_awaited", &awaited)
+      .def("_saw", &saw, py::arg("version"));
   client.def("watch", &watch, py::arg("name"), py::kw_only(), py::arg("start") = "current",
              py::arg("timeout") = py::none());
 }

@@ -12,7 +12,7 @@ process that opens them "r+" writes in place. All functions may be called from a
 import builtins as _builtins
 from collections.abc import Mapping as _Mapping
 
-from tensorbroker import _core, _launch
+from tensorbroker import _async, _core, _launch
 from tensorbroker._core import (
     BrokerUnavailableError,
     Bundle,
@@ -83,6 +83,7 @@ from tensorbroker._default import (
     stats,
     tensor,
     wait,
+    wait_async,
     watch,
     zeros,
     zeros_like,
@@ -184,11 +185,13 @@ __all__ = [
     "uint32",
     "uint64",
     "wait",
+    "wait_async",
     "watch",
     "zeros",
     "zeros_like",
 ]
 
 _Mapping.register(Bundle)
+_async.add_methods()
 if _launch.daemon_path().exists():
     _core._set_daemon_path(str(_launch.daemon_path()))

@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     reserve = _client.reserve
     create = _client.create
     wait = _client.wait
+    wait_async = _client.wait_async
     watch = _client.watch
     events = _client.events
     tensor = _client.tensor
@@ -156,6 +157,15 @@ else:
     @_as_client
     def wait(name, newer_than=0, timeout=None):
         return default_client().wait(name, newer_than, timeout)
+
+    @_as_client
+    async def wait_async(name, newer_than=0, timeout=None):
+        client = _clients.default
+        if client is None:
+            import asyncio
+
+            client = await asyncio.to_thread(_clients.connect_default)
+        return await client.wait_async(name, newer_than, timeout)
 
     @_as_client
     def watch(name, *, start="current", timeout=None):
