@@ -12,7 +12,7 @@ process that opens them "r+" writes in place. All functions may be called from a
 import builtins as _builtins
 from collections.abc import Mapping as _Mapping
 
-from tensorbroker import _async, _core, _launch
+from tensorbroker import _core, _launch
 from tensorbroker._core import (
     BrokerUnavailableError,
     Bundle,
@@ -192,6 +192,5 @@ __all__ = [
 ]
 
 _Mapping.register(Bundle)
-_async.add_methods()
 if _launch.daemon_path().exists():
     _core._set_daemon_path(str(_launch.daemon_path()))

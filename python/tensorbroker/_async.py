@@ -63,5 +63,6 @@ def add_methods() -> None:
         (Watch, "__anext__", watch_anext),
     ):
         function.__name__ = name
+        function.__annotations__ = {}  # the stub has the types, as of the extension's methods
         function.__qualname__ = f"{cls.__name__}.{name}"
         setattr(cls, name, function)

@@ -7,8 +7,10 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tensorbroker import _core
-from tensorbroker._core import Bundle, Client, Tensor
+from tensorbroker import _async, _core
+from tensorbroker._core import Client, Tensor
+
+_async.add_methods()  # whose texts the functions below take
 
 
 class _Clients:
@@ -52,7 +54,7 @@ def default_client() -> Client:
     return _clients.connect_default() if client is None else client
 
 
-def receive(handle: str, token: int) -> Tensor | Bundle:
+def receive(handle: str, token: int) -> Any:
     """Open what a handle names, in the mode that it names: how bundles, and tensors below, are unpickled.
 
     The token says what the broker keeps for the first who receives it; 0: nothing, a name leads there.
