@@ -33,13 +33,9 @@ Reach reach_of(std::size_t member, const Tensor& tensor) {
   return {member, begin, begin + (last + 1) * tensor.itemsize()};
 }
 
-bool has_negative_stride(const Geometry& geometry) {
-  return std::any_of(geometry.strides.begin(), geometry.strides.end(), [](std::int64_t s) { return s < 0; });
-}
-
 class Planner {
  public:
-  explicit Planner(std::span<const Bundle::Member> members) : members_(members) {
+  Planner(std::span<const Bundle::Member> members, std::optional<DType> dtype) : members_(members), dtype_(dtype) {
     layout_.specs.resize(members.size());
     layout_.copied.resize(members.size());
   }
@@ -66,6 +62,8 @@ class Planner {
 
   const Tensor& tensor(std::size_t member) const { return members_[member].second; }
 
+  DType dtype_of(std::size_t member) const { return dtype_.value_or(tensor(member).dtype()); }
+
   // What each member reaches, by address, the longer first; members without elements are placed at once.
   std::vector<Reach> collect() {
     std::vector<Reach> reaches;
@@ -73,7 +71,7 @@ class Planner {
     for (std::size_t i = 0; i < members_.size(); ++i) {
       if (!tensor(i).defined()) throw InvalidArgumentError("the member '" + members_[i].first + "' is undefined");
       if (tensor(i).numel() == 0) {
-        layout_.specs[i] = make_spec(members_[i].first, tensor(i).dtype(), sealed_geometry(tensor(i)), 0);
+        layout_.specs[i] = make_spec(members_[i].first, dtype_of(i), sealed_geometry(tensor(i)), 0);
       } else if (has_negative_stride(tensor(i).geometry())) {
         place_alone(i);
       } else {
@@ -97,8 +95,9 @@ class Planner {
 
   void place_alone(std::size_t member) {
     const Geometry geometry = sealed_geometry(tensor(member));
-    const std::uint64_t offset = allocate(tensor(member).nbytes());
-    layout_.specs[member] = make_spec(members_[member].first, tensor(member).dtype(), geometry, offset);
+    const DType dtype = dtype_of(member);
+    const auto bytes = static_cast<std::uint64_t>(checked_nbytes(geometry.sizes, itemsize(dtype)));
+    layout_.specs[member] = make_spec(members_[member].first, dtype, geometry, allocate(bytes));
     layout_.copied[member] = true;
   }
 
@@ -119,11 +118,13 @@ class Planner {
     }
   }
 
-  // Whether the group fills enough of its memory, and its members stay aligned when they are moved together.
+  // Whether the group fills enough of its memory, and its members stay as they are and aligned when they are moved
+  // together.
   bool is_tied(const std::vector<Reach>& group) const {
     std::uintptr_t end = 0;
     std::uint64_t reached = 0;
     for (const Reach& reach : group) {
+      if (dtype_of(reach.member) != tensor(reach.member).dtype()) return false;
       end = std::max(end, reach.end);
       reached += std::min<std::uint64_t>(tensor(reach.member).nbytes(), reach.end - reach.begin);
       if ((reach.begin - group[0].begin) % tensor(reach.member).itemsize() != 0) return false;
@@ -161,12 +162,19 @@ class Planner {
   }
 
   std::span<const Bundle::Member> members_;
+  std::optional<DType> dtype_;
   BundleLayout layout_;
 };
 
 }  // namespace
 
-BundleLayout lay_out_bundle(std::span<const Bundle::Member> members) { return Planner(members).plan(); }
+BundleLayout lay_out_bundle(std::span<const Bundle::Member> members, std::optional<DType> dtype) {
+  return Planner(members, dtype).plan();
+}
+
+bool has_negative_stride(const Geometry& geometry) {
+  return std::any_of(geometry.strides.begin(), geometry.strides.end(), [](std::int64_t s) { return s < 0; });
+}
 
 Geometry sealed_geometry(const Tensor& tensor) {
   const Geometry& geometry = tensor.geometry();
@@ -176,16 +184,16 @@ Geometry sealed_geometry(const Tensor& tensor) {
   return {geometry.sizes, geometry.strides, 0};
 }
 
-void copy_elements(const Tensor& from, const Geometry& to, std::byte* to_storage) {
+void copy_elements(const Tensor& from, const Geometry& to, DType to_dtype, std::byte* to_storage) {
   const Geometry source{from.geometry().sizes, from.geometry().strides, 0};
-  copy_strided(to, to_storage, source, static_cast<const std::byte*>(from.const_data()), from.itemsize());
+  copy_convert(to, to_dtype, to_storage, source, from.dtype(), static_cast<const std::byte*>(from.const_data()));
 }
 
 void copy_bundle(std::span<const Bundle::Member> members, const BundleLayout& layout, std::byte* block) {
   for (std::size_t i = 0; i < members.size(); ++i) {
     if (!layout.copied[i]) continue;
     const TensorSpec& spec = layout.specs[i];
-    copy_elements(members[i].second, {Dims(spec.sizes), Dims(spec.strides), 0}, block + spec.offset);
+    copy_elements(members[i].second, {Dims(spec.sizes), Dims(spec.strides), 0}, spec.dtype, block + spec.offset);
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -25,17 +26,21 @@ struct BundleLayout {
   std::uint64_t bytes = 0;        // of the block, without padding at its end
 };
 
-// Throws InvalidArgumentError where the sizes of the members overflow or a member is undefined.
-BundleLayout lay_out_bundle(std::span<const Bundle::Member> members);
+// With a dtype for those that are to be converted to it; of them only the same view under several names is tied.
+// Throws InvalidArgumentError where a member is undefined or the sizes of all overflow, RuntimeError where those of one
+// do.
+BundleLayout lay_out_bundle(std::span<const Bundle::Member> members, std::optional<DType> dtype);
 
 // Copies every element of the members to its place in `block`, each once where it is not tied in part.
 void copy_bundle(std::span<const Bundle::Member> members, const BundleLayout& layout, std::byte* block);
 
+bool has_negative_stride(const Geometry& geometry);  // as some sources of copies have, and no tensor
+
 // The geometry of a sealed copy of `tensor`: its own strides where it is dense and does not overlap, else C order.
 Geometry sealed_geometry(const Tensor& tensor);
 
-// Copies the elements of `from` in one pass. REQUIRES: equal sizes, and no overlap.
-void copy_elements(const Tensor& from, const Geometry& to, std::byte* to_storage);
+// Copies the elements of `from` in one pass, converted as Tensor::to does. REQUIRES: equal sizes, and no overlap.
+void copy_elements(const Tensor& from, const Geometry& to, DType to_dtype, std::byte* to_storage);
 
 // What describes a tensor of this geometry whose storage begins `offset` bytes into a block.
 TensorSpec make_spec(std::string name, DType dtype, const Geometry& geometry, std::uint64_t offset);

@@ -47,33 +47,43 @@ Tensor make_full(Client::Impl& client, std::span<const std::int64_t> sizes, doub
                       [&](std::byte* block) { fill(geometry, dtype, block, Scalar(value)); });
 }
 
+Bundle publish_bundle(Client::Impl& client, std::string_view name, std::span<const Bundle::Member> members,
+                      const BundleLayout& layout, const PutOptions& options) {
+  const std::vector<std::byte> header = encode_header(layout.specs, options.metadata);
+  check_header(header, layout.bytes, true);
+  const Publication publication{
+      .name = name, .header = header, .nbytes = layout.bytes, .is_bundle = true, .overwrite = options.overwrite};
+  return client.with_attachment([&](Attachment& attachment, const Limit& limit) {
+    const Fill copy = [&](std::byte* block) { copy_bundle(members, layout, block); };
+    return Bundle(publish_filled(attachment, publication, copy, limit));
+  });
+}
+
 }  // namespace
 
-Tensor Client::put(std::string_view name, const Tensor& data, const PutOptions& options) {
+Tensor Client::put(std::string_view name, const Tensor& data, DType dtype, const PutOptions& options) {
   check_put(name, options);
   if (!data.defined()) throw InvalidArgumentError("put('" + std::string(name) + "') of an undefined tensor");
+  const auto bytes = static_cast<std::uint64_t>(checked_nbytes(data.sizes(), itemsize(dtype)));
   const Geometry geometry = sealed_geometry(data);
-  const TensorSpec spec = make_spec({}, data.dtype(), geometry, 0);
+  const TensorSpec spec = make_spec({}, dtype, geometry, 0);
   const std::vector<std::byte> header = encode_header({&spec, 1}, options.metadata);
-  const Publication publication{
-      .name = name, .header = header, .nbytes = data.nbytes(), .overwrite = options.overwrite};
+  const Publication publication{.name = name, .header = header, .nbytes = bytes, .overwrite = options.overwrite};
   return impl_->with_attachment([&](Attachment& attachment, const Limit& limit) {
-    const Fill copy = [&](std::byte* block) { copy_elements(data, geometry, block); };
+    const Fill copy = [&](std::byte* block) { copy_elements(data, geometry, dtype, block); };
     return decode_tensor(publish_filled(attachment, publication, copy, limit));
   });
 }
 
 Bundle Client::put_bundle(std::string_view name, std::span<const Bundle::Member> members, const PutOptions& options) {
   check_put(name, options);
-  const BundleLayout layout = lay_out_bundle(members);
-  const std::vector<std::byte> header = encode_header(layout.specs, options.metadata);
-  check_header(header, layout.bytes, true);
-  const Publication publication{
-      .name = name, .header = header, .nbytes = layout.bytes, .is_bundle = true, .overwrite = options.overwrite};
-  return impl_->with_attachment([&](Attachment& attachment, const Limit& limit) {
-    const Fill copy = [&](std::byte* block) { copy_bundle(members, layout, block); };
-    return Bundle(publish_filled(attachment, publication, copy, limit));
-  });
+  return publish_bundle(*impl_, name, members, lay_out_bundle(members, {}), options);
+}
+
+Bundle Client::put_bundle(std::string_view name, std::span<const Bundle::Member> members, DType dtype,
+                          const PutOptions& options) {
+  check_put(name, options);
+  return publish_bundle(*impl_, name, members, lay_out_bundle(members, dtype), options);
 }
 
 Tensor Client::create(std::string_view name, std::span<const std::int64_t> sizes, DType dtype,

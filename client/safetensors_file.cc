@@ -102,7 +102,7 @@ std::vector<Member> describe(std::span<const Bundle::Member> tensors, const std:
 void write_elements(Replacement& file, const Tensor& tensor) {
   if (tensor.is_contiguous()) return file.write(tensor.const_data(), tensor.nbytes());
   const detail::StorageRef copy = detail::Storage::heap(tensor.nbytes());
-  copy_elements(tensor, contiguous_geometry(tensor.sizes()), copy->data());
+  copy_elements(tensor, contiguous_geometry(tensor.sizes()), tensor.dtype(), copy->data());
   file.write(copy->data(), tensor.nbytes());
 }
 

@@ -60,20 +60,25 @@ PyArrayObject* as_array(py::handle array) { return reinterpret_cast<PyArrayObjec
 }
 
 void check_unmasked(py::handle array) {
-  if (std::string_view(Py_TYPE(array.ptr())->tp_name).ends_with("MaskedArray")) {
-    throw TypeError("a masked array would lose its mask; call .filled() first");
+  if (PyArray_CheckExact(array.ptr())) return;
+  // Where numpy.ma was never loaded, nothing is masked.
+  const py::handle masks = PyDict_GetItemString(PyImport_GetModuleDict(), "numpy.ma");
+  if (masks && py::isinstance(array, masks.attr("MaskedArray"))) {
+    throw TypeError("a " + type_name(array) + " would lose its mask; call .filled() first");
   }
 }
 
+enum class Backwards : std::uint8_t { kRefused, kTaken };
+
 // The array's geometry in elements; nullopt where strides are negative or no multiple of the element.
-std::optional<Geometry> geometry_of(PyArrayObject* array) {
+std::optional<Geometry> geometry_of(PyArrayObject* array, Backwards backwards = Backwards::kRefused) {
   const auto item = static_cast<std::int64_t>(PyArray_ITEMSIZE(array));
   const bool empty = PyArray_SIZE(array) == 0;
   Geometry geometry;
   for (int d = 0; d < PyArray_NDIM(array); ++d) {
     const std::int64_t size = PyArray_DIM(array, d);
     const std::int64_t stride = PyArray_STRIDE(array, d);
-    const bool fits = stride >= 0 && stride % item == 0;
+    const bool fits = (stride >= 0 || backwards == Backwards::kTaken) && stride % item == 0;
     if (!fits && size > 1 && !empty) return std::nullopt;
     geometry.sizes.push_back(size);
     geometry.strides.push_back(fits ? stride / item : 1);
@@ -85,6 +90,27 @@ Tensor alias_array(py::handle array, DType dtype, Geometry geometry) {
   const bool writable = PyArray_ISWRITEABLE(as_array(array));
   return alias(PyArray_DATA(as_array(array)), dtype, std::move(geometry), writable,
                py::reinterpret_borrow<py::object>(array));
+}
+
+// The same where strides may be negative: the storage begins with the element that lies first.
+Tensor alias_backwards(py::handle array, DType dtype, Geometry geometry) {
+  Geometry forwards = geometry;
+  for (std::size_t d = 0; d < geometry.sizes.size(); ++d) {
+    if (geometry.strides[d] >= 0) continue;
+    forwards.strides[d] = -geometry.strides[d];
+    geometry.storage_offset += (geometry.sizes[d] - 1) * forwards.strides[d];
+  }
+  auto* const first = static_cast<std::byte*>(PyArray_DATA(as_array(array)));
+  const Tensor whole = alias(first - geometry.storage_offset * static_cast<std::int64_t>(itemsize(dtype)), dtype,
+                             std::move(forwards), false, py::reinterpret_borrow<py::object>(array));
+  return Tensor(whole.storage(), whole.storage()->data(), dtype, std::move(geometry));
+}
+
+// In this machine's order of bytes.
+py::object native(py::handle array) {
+  check_unmasked(array);
+  if (PyArray_ISNOTSWAPPED(as_array(array))) return py::reinterpret_borrow<py::object>(array);
+  return array.attr("astype")(array.attr("dtype").attr("newbyteorder")("="));
 }
 
 DType checked_dtype(py::handle array) {
@@ -189,11 +215,7 @@ py::dict array_interface(const Tensor& tensor) {
 }
 
 Tensor from_array(py::handle array) {
-  check_unmasked(array);
-  py::object source = py::reinterpret_borrow<py::object>(array);
-  if (!PyArray_ISNOTSWAPPED(as_array(source))) {
-    source = source.attr("astype")(source.attr("dtype").attr("newbyteorder")("="));
-  }
+  py::object source = native(array);
   const DType dtype = checked_dtype(source);
   auto geometry = geometry_of(as_array(source));
   if (!geometry) {
@@ -202,6 +224,14 @@ Tensor from_array(py::handle array) {
     geometry = geometry_of(as_array(source));
   }
   return alias_array(source, dtype, *std::move(geometry));
+}
+
+Tensor read_array(py::handle array) {
+  const py::object source = native(array);
+  const DType dtype = checked_dtype(source);
+  if (geometry_of(as_array(source))) return from_array(source);
+  auto geometry = geometry_of(as_array(source), Backwards::kTaken);
+  return geometry ? alias_backwards(source, dtype, *std::move(geometry)) : from_array(source);
 }
 
 Tensor share_array(py::handle array) {

@@ -23,6 +23,9 @@ pybind11::dict array_interface(const Tensor& tensor);
 // TypeError, saying what to do, for arrays of objects, text, records, dates, and masked ones.
 Tensor from_array(pybind11::handle array);
 
+// The same to be copied from and nothing else: negative strides are left as they are, so that nothing is copied before.
+Tensor read_array(pybind11::handle array);
+
 // torch.from_numpy: always the array's own memory, or ValueError or TypeError, as torch has them. An array that lies
 // in a broker tensor gives that tensor's storage again, as long as nothing lies between that makes it another one
 // (private pages; a read-only array of a writable tensor).

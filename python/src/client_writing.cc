@@ -1,6 +1,6 @@
 #include <tensorbroker/error.h>
 
-#include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,50 +25,23 @@ bool is_mapping(py::handle data) {
   return is == 1;
 }
 
-// Converts each of a mapping's values, those that are the same tensor before it once, so that they stay tied.
-class MemberReader {
- public:
-  explicit MemberReader(py::handle dtype) : dtype_(dtype) {}
-
-  Bundle::Member read(py::handle key, py::handle value) {
-    if (!PyUnicode_Check(key.ptr())) throw TypeError("the names of a bundle's members are str, not " + type_name(key));
-    std::string name(to_name(key));
-    try {
-      return {std::move(name), read_value(value)};
-    } catch (const TypeError& error) {
-      throw TypeError("the member '" + py::cast<std::string>(key) + "': " + error.what() +
-                      "; leave out what is no tensor, or keep it in the metadata");
-    }
+Bundle::Member read_member(py::handle key, py::handle value, std::optional<DType> dtype) {
+  if (!PyUnicode_Check(key.ptr())) throw TypeError("the names of a bundle's members are str, not " + type_name(key));
+  std::string name(to_name(key));
+  try {
+    return {std::move(name), read_data(value, dtype)};
+  } catch (const TypeError& error) {
+    throw TypeError("the member '" + py::cast<std::string>(key) + "': " + error.what() +
+                    "; leave out what is no tensor, or keep it in the metadata");
   }
+}
 
- private:
-  Tensor read_value(py::handle value) {
-    if (dtype_.is_none() || !is_array_like(value)) return read_data(value, dtype_);
-    const Tensor source = source_tensor(value);
-    const DType wanted = to_dtype(dtype_);
-    if (source.dtype() == wanted || source.numel() == 0) return read_data(value, dtype_);
-    const auto known = std::find_if(converted_.begin(), converted_.end(), [&](const auto& pair) {
-      const Tensor& before = pair.first;
-      return before.const_data() == source.const_data() && before.dtype() == source.dtype() &&
-             before.geometry().sizes == source.geometry().sizes &&
-             before.geometry().strides == source.geometry().strides;
-    });
-    if (known != converted_.end()) return known->second;
-    converted_.emplace_back(source, read_data(value, dtype_));
-    return converted_.back().second;
-  }
-
-  py::handle dtype_;
-  std::vector<std::pair<Tensor, Tensor>> converted_;
-};
-
-std::vector<Bundle::Member> read_members(py::handle data, py::handle dtype) {
-  if (const PyBundle* bundle = as_bundle(data); bundle != nullptr && dtype.is_none()) return live(*bundle).members();
-  MemberReader reader(dtype);
+std::vector<Bundle::Member> read_members(py::handle data, std::optional<DType> dtype) {
+  if (const PyBundle* bundle = as_bundle(data); bundle != nullptr) return live(*bundle).members();
   std::vector<Bundle::Member> members;
   for (const py::handle item : py::iter(data.attr("items")())) {
     const auto pair = py::reinterpret_borrow<py::tuple>(item);
-    members.push_back(reader.read(pair[0], pair[1]));
+    members.push_back(read_member(pair[0], pair[1], dtype));
   }
   return members;
 }
@@ -84,6 +57,7 @@ bool is_nested(py::handle mapping, const py::object& is_nested_value) {
 
 py::object put(Client& self, py::handle name, py::object data, py::handle dtype, bool overwrite, py::object metadata) {
   const std::string_view text = to_name(name);
+  const std::optional<DType> wanted = to_optional_dtype(dtype);
   if (is_mapping(data)) {
     const py::module_ nested = py::module_::import("tensorbroker._nested");
     if (is_nested(data, nested.attr("is_nested_value"))) {
@@ -91,21 +65,21 @@ py::object put(Client& self, py::handle name, py::object data, py::handle dtype,
       data = flat[0];
       metadata = flat[1];
     }
-    const std::vector<Bundle::Member> members = read_members(data, dtype);
+    const std::vector<Bundle::Member> members = read_members(data, wanted);
     const PutOptions options{overwrite, to_metadata(metadata)};
     Bundle bundle;
     {
       const NoGil no_gil;
-      bundle = self.put_bundle(text, members, options);
+      bundle = wanted ? self.put_bundle(text, members, *wanted, options) : self.put_bundle(text, members, options);
     }
     return wrap(std::move(bundle));
   }
   const PutOptions options{overwrite, to_metadata(metadata)};
-  const Tensor source = read_data(data, dtype);
+  const Tensor source = read_data(data, wanted);
   Tensor tensor;
   {
     const NoGil no_gil;
-    tensor = self.put(text, source, options);
+    tensor = self.put(text, source, wanted.value_or(source.dtype()), options);
   }
   return wrap(std::move(tensor));
 }

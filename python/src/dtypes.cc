@@ -116,6 +116,10 @@ DType to_dtype(py::handle object) {
 
 DType to_dtype(py::handle object, DType none) { return object.is_none() ? none : to_dtype(object); }
 
+std::optional<DType> to_optional_dtype(py::handle object) {
+  return object.is_none() ? std::nullopt : std::optional(to_dtype(object));
+}
+
 PyObject* numpy_descriptor(DType dtype) {
   PyObject*& descriptor = g_descriptors[static_cast<std::size_t>(dtype)];
   if (descriptor == nullptr) descriptor = make_descriptor(dtype);

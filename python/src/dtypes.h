@@ -22,6 +22,7 @@ pybind11::object dtype_object(DType dtype);
 DType to_dtype(pybind11::handle object);
 // The same, where None stands for `none`.
 DType to_dtype(pybind11::handle object, DType none);
+std::optional<DType> to_optional_dtype(pybind11::handle object);
 
 // NumPy's descriptor (PyArray_Descr) for the dtype: a borrowed reference, good for ever. The types that NumPy lacks
 // come from ml_dtypes, imported at their first use.

@@ -102,9 +102,12 @@ namespace {
 
 py::object tensor(Client& self, py::handle data, py::handle dtype, py::handle name, py::handle metadata) {
   const Label label(name, metadata);
-  const Tensor source = read_data(data, dtype);
-  const Geometry geometry = clone_geometry(source.geometry());
-  return make(self, geometry, source.dtype(), label, [&](std::byte* block) { copy_elements(source, geometry, block); });
+  const std::optional<DType> wanted = to_optional_dtype(dtype);
+  const Tensor source = read_data(data, wanted);
+  const Geometry& its = source.geometry();
+  const Geometry geometry = has_negative_stride(its) ? contiguous_geometry(its.sizes) : clone_geometry(its);
+  const DType type = wanted.value_or(source.dtype());
+  return make(self, geometry, type, label, [&](std::byte* block) { copy_elements(source, geometry, type, block); });
 }
 
 Geometry geometry_for(const py::args& size, py::handle named_size, const char* function) {

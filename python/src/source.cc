@@ -8,7 +8,6 @@
 #include "python/src/dlpack.h"
 #include "python/src/dtypes.h"
 #include "python/src/errors.h"
-#include "python/src/gil.h"
 #include "python/src/literal.h"
 #include "python/src/memory.h"
 #include "python/src/numpy_api.h"
@@ -37,6 +36,13 @@ Tensor from_torch(py::handle object) {
   if (py::cast<std::string>(py::str(tensor.attr("layout"))) != "torch.strided") {
     throw TypeError("cannot make a tensor of a torch tensor of layout " +
                     py::cast<std::string>(py::str(tensor.attr("layout"))) + ": call .to_dense() first");
+  }
+  if (py::cast<bool>(tensor.attr("is_nested"))) {
+    throw TypeError("a nested torch tensor is several: put each of .unbind() under its own name");
+  }
+  if (py::cast<bool>(tensor.attr("is_quantized"))) {
+    throw TypeError("cannot make a tensor of a quantized torch tensor of dtype " +
+                    py::cast<std::string>(py::str(tensor.attr("dtype"))) + ": call .dequantize() or .int_repr() first");
   }
   const std::string device = py::cast<std::string>(tensor.attr("device").attr("type"));
   if (device == "meta") throw TypeError("a torch tensor on the meta device has no elements to put");
@@ -71,13 +77,23 @@ std::optional<Tensor> from_dlpack(py::handle object) {
   return std::nullopt;
 }
 
-// By the buffer protocol, __array_interface__ or __array__.
-Tensor by_numpy(py::handle object) {
+// An array by the buffer protocol, __array_interface__ or __array__.
+py::object by_numpy(py::handle object) {
   py::object source = py::reinterpret_borrow<py::object>(object);
   // NumPy would read bytes as one string.
   if (PyBytes_Check(object.ptr())) source = py::reinterpret_steal<py::object>(PyMemoryView_FromObject(object.ptr()));
   if (!source) throw py::error_already_set();
-  return from_array(py::module_::import("numpy").attr("asarray")(source));
+  return py::module_::import("numpy").attr("asarray")(source);
+}
+
+Tensor make_tensor(py::handle object, Tensor (*of_array)(py::handle array)) {
+  if (const PyTensor* tensor = as_tensor(object)) return live(*tensor);
+  if (PyArray_Check(object.ptr())) return of_array(object);
+  if (is_torch_tensor(object)) return from_torch(object);
+  if (py::hasattr(object, "__dlpack__")) {
+    if (auto tensor = from_dlpack(object)) return *std::move(tensor);
+  }
+  return of_array(by_numpy(object));
 }
 
 }  // namespace
@@ -95,24 +111,11 @@ bool is_array_like(py::handle object) {
          py::hasattr(object, "__array_interface__") || py::hasattr(object, "__array__");
 }
 
-Tensor source_tensor(py::handle object) {
-  if (const PyTensor* tensor = as_tensor(object)) return live(*tensor);
-  if (PyArray_Check(object.ptr())) return from_array(object);
-  if (is_torch_tensor(object)) return from_torch(object);
-  if (py::hasattr(object, "__dlpack__")) {
-    if (auto tensor = from_dlpack(object)) return *std::move(tensor);
-  }
-  return by_numpy(object);
-}
+Tensor source_tensor(py::handle object) { return make_tensor(object, &from_array); }
 
-Tensor read_data(py::handle data, py::handle dtype) {
-  std::optional<DType> wanted;
-  if (!dtype.is_none()) wanted = to_dtype(dtype);
-  if (!is_array_like(data) || PyArray_CheckScalar(data.ptr())) return from_literal(data, wanted);
-  Tensor tensor = source_tensor(data);
-  if (!wanted || *wanted == tensor.dtype()) return tensor;
-  const NoGil no_gil;
-  return tensor.to(*wanted);
+Tensor read_data(py::handle data, std::optional<DType> dtype) {
+  if (!is_array_like(data) || PyArray_CheckScalar(data.ptr())) return from_literal(data, dtype);
+  return make_tensor(data, &read_array);
 }
 
 }  // namespace tensorbroker::python

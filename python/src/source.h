@@ -8,6 +8,8 @@
 #include <pybind11/pybind11.h>
 #include <tensorbroker/tensor.h>
 
+#include <optional>
+
 namespace tensorbroker::python {
 
 // Whether the object has memory or a protocol of its own, so that source_tensor takes it: a tensor of this package,
@@ -18,8 +20,10 @@ bool is_array_like(pybind11::handle object);
 // changes. Keeps the object. TypeError, saying what to do, for what tensors cannot hold (object arrays and the like).
 Tensor source_tensor(pybind11::handle object);
 
-// The same for any data: numbers and nested lists too. With a dtype the elements are converted.
-Tensor read_data(pybind11::handle data, pybind11::handle dtype);
+// The same for any data: numbers and nested lists too. With a dtype these are made of it; what has memory of its own
+// stays as it is there, to be converted by whoever copies it. May have negative strides, so do nothing with it but
+// that.
+Tensor read_data(pybind11::handle data, std::optional<DType> dtype);
 
 // Whether the object is a torch.Tensor. Imports nothing.
 bool is_torch_tensor(pybind11::handle object);

@@ -23,7 +23,7 @@ class BundleLayoutTest : public testing::Test {
   BundleLayout lay_out(std::vector<Tensor> tensors) {
     std::vector<Bundle::Member> members;
     for (Tensor& t : tensors) members.emplace_back(std::string(1, static_cast<char>('a' + members.size())), t);
-    BundleLayout layout = lay_out_bundle(members);
+    BundleLayout layout = lay_out_bundle(members, {});
     const std::vector<std::byte> header = encode_header(layout.specs, {});
     EXPECT_NO_THROW(check_header(header, layout.bytes, true));
     std::vector<std::byte> block(layout.bytes);
@@ -38,10 +38,10 @@ class BundleLayoutTest : public testing::Test {
     EXPECT_TRUE(std::equal(spec.sizes.begin(), spec.sizes.end(), source.sizes().begin(), source.sizes().end()));
     std::vector<std::byte> want(source.nbytes());
     std::vector<std::byte> got(source.nbytes());
-    copy_elements(source, contiguous(source.sizes()), want.data());
+    copy_elements(source, contiguous(source.sizes()), source.dtype(), want.data());
     Geometry from{Dims(spec.sizes), Dims(spec.strides), 0};
     const Tensor copy = from_block(block + spec.offset, spec, from);
-    if (source.numel() > 0) copy_elements(copy, contiguous(source.sizes()), got.data());
+    if (source.numel() > 0) copy_elements(copy, contiguous(source.sizes()), copy.dtype(), got.data());
     EXPECT_EQ(std::memcmp(want.data(), got.data(), want.size()), 0) << "member " << spec.name;
   }
 
@@ -142,7 +142,7 @@ TEST_F(BundleLayoutTest, AnotherDtypeOfTheSameBytesIsTiedWhereAligned) {
 
 TEST_F(BundleLayoutTest, UndefinedMembersAreRefusedByName) {
   const std::vector<Bundle::Member> members{{"weight", Tensor()}};
-  EXPECT_THROW(lay_out_bundle(members), InvalidArgumentError);
+  EXPECT_THROW(lay_out_bundle(members, {}), InvalidArgumentError);
 }
 
 }  // namespace

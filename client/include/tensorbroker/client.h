@@ -100,8 +100,15 @@ class Client {
 
   // ---- publishing
   // Copies once and publishes atomically; the tensor returned is the sealed one.
-  Tensor put(std::string_view name, const Tensor& data, const PutOptions& options = {});
+  Tensor put(std::string_view name, const Tensor& data, const PutOptions& options = {}) {
+    return put(name, data, data.dtype(), options);
+  }
   Bundle put_bundle(std::string_view name, std::span<const Bundle::Member> members, const PutOptions& options = {});
+  // The same with every element converted on the way, as to() does. Members that are converted stay tied where they
+  // are the same view, not where they overlap in part.
+  Tensor put(std::string_view name, const Tensor& data, DType dtype, const PutOptions& options = {});
+  Bundle put_bundle(std::string_view name, std::span<const Bundle::Member> members, DType dtype,
+                    const PutOptions& options = {});
   // A draft: write in place, then publish() it.
   Tensor create(std::string_view name, std::span<const std::int64_t> sizes, DType dtype,
                 const PutOptions& options = {});
