@@ -5,6 +5,7 @@
 #define TENSORBROKER_IMPORTS_NUMPY
 #include "python/src/array.h"
 #include "python/src/bundle_class.h"
+#include "python/src/call_errors.h"
 #include "python/src/client_class.h"
 #include "python/src/dlpack.h"
 #include "python/src/dtypes.h"
@@ -46,6 +47,7 @@ void define_module(py::module_& module) {
       "A tensor over the memory of any object with __dlpack__, or of a DLPack capsule.");
   module.def("_view_of", &view_of);
   module.def("_is_array_like", &is_array_like);
+  reword_call_errors(module);
 }
 
 }  // namespace
