@@ -66,9 +66,9 @@ void reword_function(PyObject* function) {
   if (!PyCFunction_Check(function)) return;
   PyMethodDef* const method = reinterpret_cast<PyCFunctionObject*>(function)->m_ml;
   if (method->ml_flags != (METH_FASTCALL | METH_KEYWORDS)) return;
-  const auto dispatch = reinterpret_cast<Dispatch>(reinterpret_cast<void*>(method->ml_meth));
+  const auto dispatch = reinterpret_cast<Dispatch>(reinterpret_cast<void (*)()>(method->ml_meth));
   if (g_dispatch == nullptr) g_dispatch = dispatch;
-  if (dispatch == g_dispatch) method->ml_meth = reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(&call));
+  if (dispatch == g_dispatch) method->ml_meth = reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&call));
 }
 
 }  // namespace
