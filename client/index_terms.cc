@@ -105,8 +105,14 @@ class Walker {
       const Tensor number = tensor.to(kInt64);
       return take_integer(std::get<std::int64_t>(number.item()), position);
     }
+    const std::size_t end = dim_ + (is_mask(tensor) ? tensor.sizes().size() : 1);
+    // A second ellipsis skips as much as the first one.
+    if (end > indexed_.view.sizes().size()) {
+      throw IndexError("too many indices for tensor of dimension " + std::to_string(indexed_.view.dim()) + " (got " +
+                       std::to_string(end) + ")");
+    }
     indexed_.terms.push_back({dim_, tensor});
-    dim_ += is_mask(tensor) ? tensor.sizes().size() : 1;
+    dim_ = end;
   }
 
   IndexedView indexed_;

@@ -11,7 +11,9 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <numeric>
+#include <system_error>
 #include <utility>
 
 #include "client/bundle_layout.h"
@@ -38,13 +40,21 @@ int open_to_read(const std::string& path) {
 // A file beside the one meant, which it replaces when it is whole, or else is gone.
 class Replacement {
  public:
-  explicit Replacement(const std::string& path) : path_(path) {
+  // A link is followed; what is there must be a regular file, whose mode the new one gets.
+  explicit Replacement(const std::string& path) : path_(path), target_(resolve(path)) {
+    struct stat old{};
+    const bool is_there = stat(target_.c_str(), &old) == 0;
+    if (is_there && !S_ISREG(old.st_mode)) {
+      errno = S_ISDIR(old.st_mode) ? EISDIR : EINVAL;
+      fail(path, "replace");
+    }
     static std::atomic<unsigned> made{0};
     do {
-      temporary_ = path + ".part-" + std::to_string(getpid()) + "-" + std::to_string(made++);
+      temporary_ = target_ + ".part-" + std::to_string(getpid()) + "-" + std::to_string(made++);
       fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     } while (fd_ < 0 && errno == EEXIST);
     if (fd_ < 0) fail(path, "create");
+    if (is_there) fchmod(fd_, old.st_mode & 07777);
   }
   ~Replacement() {
     if (fd_ < 0) return;
@@ -66,14 +76,21 @@ class Replacement {
   }
 
   void finish() {
-    if (rename(temporary_.c_str(), path_.c_str()) != 0) give_up("replace");
+    if (rename(temporary_.c_str(), target_.c_str()) != 0) give_up("replace");
     close(std::exchange(fd_, -1));
   }
 
  private:
   [[noreturn]] void give_up(const std::string& what) const { fail(path_, what); }
 
-  const std::string& path_;
+  static std::string resolve(const std::string& path) {
+    std::error_code error;
+    const auto resolved = std::filesystem::weakly_canonical(path, error);
+    return error ? path : resolved.string();
+  }
+
+  const std::string& path_;  // as the caller named it
+  const std::string target_;
   std::string temporary_;
   int fd_ = -1;
 };

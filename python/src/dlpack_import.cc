@@ -84,6 +84,9 @@ py::object ask(py::handle object, py::handle device, py::handle copy, bool* copi
 }  // namespace
 
 Tensor import_dlpack(py::handle object, py::handle device, py::handle copy) {
+  if (!copy.is_none() && !PyBool_Check(copy.ptr())) {
+    throw TypeError("from_dlpack(): argument 'copy' must be bool or None, not " + type_name(copy));
+  }
   check_device(device);
   const bool must_copy = !copy.is_none() && py::cast<bool>(copy);
   bool copied = false;

@@ -5,6 +5,7 @@
 #define TENSORBROKER_IMPORTS_NUMPY
 #include "python/src/array.h"
 #include "python/src/bundle_class.h"
+#include "python/src/call_errors.h"
 #include "python/src/client_class.h"
 #include "python/src/dlpack.h"
 #include "python/src/documentation.h"
@@ -15,6 +16,7 @@
 #include "python/src/places.h"
 #include "python/src/processes.h"
 #include "python/src/py_tensor.h"
+#include "python/src/sealed_classes.h"
 #include "python/src/source.h"
 #include "python/src/tensor_class.h"
 
@@ -47,7 +49,9 @@ void define_module(py::module_& module) {
   module.def("_view_of", &view_of);
   module.def("_is_array_like", &is_array_like);
   module.attr("__version__") = TENSORBROKER_VERSION;
+  seal_classes(module);
   document(module);
+  reword_call_errors(module);
 }
 
 }  // namespace

@@ -42,8 +42,8 @@ void teach_torch_processes() {
   if (taught) return;
   const auto modules = py::reinterpret_borrow<py::dict>(PyImport_GetModuleDict());
   if (!modules.contains("torch.multiprocessing.reductions")) return;
-  taught = true;
   py::module_::import("tensorbroker._torch_processes").attr("register")();
+  taught = true;
 }
 
 }  // namespace tensorbroker::python

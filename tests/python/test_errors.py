@@ -1,7 +1,9 @@
 """Bad input: the class of each error, what its message says to do, and that nothing is lost."""
 
 import builtins
+import copyreg
 import os
+import pickle
 import subprocess
 from pathlib import Path
 
@@ -326,3 +328,18 @@ def test_builtin_timeout_error() -> None:
     with pytest.raises(builtins.TimeoutError) as raised:
         tb.wait("never", timeout=0)
     assert type(raised.value) is TimeoutError
+
+
+@pytest.mark.parametrize("name", ["Bundle", "Client", "Event", "Events", "Info", "Tensor", "Watch", "dtype"])
+def test_objects_come_from_functions_alone(name: str) -> None:
+    cls = getattr(tb, name)
+    for make in (cls, lambda: cls.__new__(cls), lambda: object.__new__(cls), lambda: copyreg.__newobj__(cls)):
+        with pytest.raises(TypeError):
+            make()
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_what_cannot_be_pickled(client: tb.Client, protocol: int) -> None:
+    for thing in (client, client.list()[0], client.watch("kept"), client.events()):
+        with pytest.raises(TypeError, match="cannot pickle"):
+            pickle.dumps(thing, protocol)

@@ -222,3 +222,23 @@ def test_padding_and_tensors_without_elements(client: tb.Client, tmp_path: Path)
     write(tmp_path / "f", json.dumps(header).encode() + b" " * 50, bytes(8))
     bundle = client.load_safetensors("m", tmp_path / "f")
     assert [tuple(t.shape) for t in bundle.values()] == [(0,), (2,), (3, 0)]
+
+
+def test_saving_follows_links_and_keeps_the_mode(client: tb.Client, tmp_path: Path) -> None:
+    client.put("m", {"a": [1.0]})
+    target, link = tmp_path / "file", tmp_path / "link"
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    client.save_safetensors("m", link)
+    assert link.is_symlink() and safetensors.torch.load_file(target)["a"].tolist() == [1]
+    assert target.stat().st_mode & 0o777 == 0o640
+
+
+def test_only_regular_files_are_replaced(client: tb.Client, tmp_path: Path) -> None:
+    client.put("m", {"a": [1.0]})
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(OSError, match="cannot replace the file"):
+            client.save_safetensors("m", path)
+    assert (tmp_path / "pipe").is_fifo() and [p.name for p in tmp_path.iterdir()] == ["pipe"]

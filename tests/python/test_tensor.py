@@ -307,3 +307,18 @@ def test_sealed_is_read_only(client: tb.Client) -> None:
     with pytest.raises(ValueError, match="read-only"):
         tensor.numpy()[0] = 5
     assert tensor.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("index", [[], [0], [True], torch.zeros(1, 2, dtype=torch.bool)])
+@pytest.mark.parametrize("shape", [(2, 3), (4, 1, 2, 4)])
+def test_a_second_ellipsis_skips_as_much_again(shape: tuple[int, ...], index: object) -> None:
+    tensor = tb.zeros(*shape)
+    for key in ((..., ..., index), (None, ..., ..., index)):
+        with pytest.raises(IndexError) as its:
+            torch.zeros(shape)[key]
+        with pytest.raises(IndexError) as mine:
+            tensor[key]
+        with pytest.raises(IndexError):
+            tensor[key] = 1
+        assert "too many indices for tensor" in str(mine.value) and "too many indices for tensor" in str(its.value)
+    assert not tensor.numpy().any()
