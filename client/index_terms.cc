@@ -109,7 +109,7 @@ class Walker {
     // A second ellipsis skips as much as the first one.
     if (end > indexed_.view.sizes().size()) {
       throw IndexError("too many indices for tensor of dimension " + std::to_string(indexed_.view.dim()) + " (got " +
-                       std::to_string(end) + ")");
+                       std::to_string(dim_ + 1) + ")");
     }
     indexed_.terms.push_back({dim_, tensor});
     dim_ = end;

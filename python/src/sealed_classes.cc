@@ -30,7 +30,8 @@ void seal_classes(const py::module_& module) {
     }
     const py::dict members(value.attr("__dict__"));
     if (!members.contains("__reduce__")) refuse_pickle(value);
-    if (members.contains("__init__")) continue;
+    // Every class has an __init__; one of a binding's is a constructor.
+    if (PyInstanceMethod_Check(members["__init__"].ptr())) continue;
     reinterpret_cast<PyTypeObject*>(value.ptr())->tp_new = &refuse_new;
     PyType_Modified(reinterpret_cast<PyTypeObject*>(value.ptr()));
   }

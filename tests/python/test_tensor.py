@@ -320,5 +320,5 @@ def test_a_second_ellipsis_skips_as_much_again(shape: tuple[int, ...], index: ob
             tensor[key]
         with pytest.raises(IndexError):
             tensor[key] = 1
-        assert "too many indices for tensor" in str(mine.value) and "too many indices for tensor" in str(its.value)
+        assert str(mine.value) == str(its.value)
     assert not tensor.numpy().any()
