@@ -128,6 +128,9 @@ CLIENT: list[tuple[str, Callable[[tb.Client], object], str]] = [
         ("wait", ("kept",), {"newer_than": 1 << 64}, str(1 << 64)),
         ("wait", ("kept",), {"timeout": ODD}, "Odd"),
         ("wait", ("absent",), {"timeout": 0}, "absent"),
+        ("events", (ODD,), {}, "Odd"),
+        ("events", ("n" * 256,), {}, "255"),
+        ("events", ("kept",), {"timeout": ODD}, "Odd"),
         ("watch", (ODD,), {}, "Odd"),
         ("watch", ("kept",), {"start": "then"}, "then"),
         ("watch", ("kept",), {"start": ODD}, "<odd>"),
@@ -397,6 +400,7 @@ def test_random_calls(client: tb.Client) -> None:
 def test_the_table_names_every_public_method() -> None:
     """A method that is added to Client is added to the table."""
     public = {name for name in dir(tb.Client) if not name.startswith("_")} - {"close", "closed", "instance", "stats"}
+    public -= {"wait_async"}  # whose errors come when it is awaited: test_asyncio.py
     tabled = {row[0].split("(")[0] for row in CLIENT}
     assert public - tabled == set()
     assert len(set(itertools.chain(tabled))) == len(tabled)
