@@ -239,6 +239,6 @@ def test_only_regular_files_are_replaced(client: tb.Client, tmp_path: Path) -> N
     client.put("m", {"a": [1.0]})
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe"):
-        with pytest.raises(OSError, match="Is a directory|Invalid argument"):
+        with pytest.raises(OSError, match=r"Is a directory|Invalid argument"):
             client.save_safetensors("m", path)
     assert (tmp_path / "pipe").is_fifo() and [p.name for p in tmp_path.iterdir()] == ["pipe"]
