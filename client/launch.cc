@@ -15,6 +15,7 @@
 #include <cstring>
 #include <mutex>
 #include <sstream>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -116,6 +117,15 @@ std::string read_stderr(int fd, const Limit& limit) {
   return text;
 }
 
+// Waits for a process that outlived its caller's patience, so that it leaves no zombie.
+void reap_later(pid_t pid) noexcept try {
+  std::thread([pid] {
+    while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) continue;
+  }).detach();
+} catch (const std::system_error&) {
+  return;  // no thread to be had: the zombie lasts as long as this process
+}
+
 // The exit status; nullopt where the process did not end in time, or somebody else waited for it (SIGCHLD ignored).
 std::optional<int> wait_for(pid_t pid, const Limit& limit) {
   for (;;) {
@@ -123,7 +133,10 @@ std::optional<int> wait_for(pid_t pid, const Limit& limit) {
     const pid_t found = waitpid(pid, &status, WNOHANG);
     if (found == pid) return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     if (found < 0 && errno != EINTR) return std::nullopt;
-    if (limit.passed() || limit.is_closed()) return std::nullopt;
+    if (limit.passed() || limit.is_closed()) {
+      reap_later(pid);
+      return std::nullopt;
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 }

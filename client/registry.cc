@@ -5,6 +5,7 @@
 #include <string>
 
 #include "client/fork.h"
+#include "client/launch.h"
 #include "proto/instance_lock.h"
 
 namespace tensorbroker {
@@ -81,7 +82,8 @@ std::unique_ptr<Attachment> Registry::take_waiting(const Target& target) {
 
 std::shared_ptr<Connection> Registry::open(const Target& target, const Limit& limit) {
   const auto opening = lock_within(*opening_, limit);
-  if (!target.autostart && !living_broker(target.name)) {
+  // A lock that a cleaner removed says nothing until the broker takes it anew: its socket does.
+  if (!target.autostart && !living_broker(target.name) && !connect_to_broker(target)) {
     throw BrokerUnavailableError("no broker of instance '" + target.name.instance +
                                  "' is running, and autostart is off; start one with `tensorbroker --instance " +
                                  target.name.instance + " start`");
