@@ -56,7 +56,7 @@ test-cpp: build
 	ctest --test-dir build --parallel $(JOBS) --output-on-failure --no-tests=error --timeout 300
 
 test-python: build
-	.venv/bin/python -m pytest tests/python
+	timeout --kill-after=30 3600 .venv/bin/python -m pytest tests/python
 
 # What takes too long for every change: PROGRAMS=100000 of tensors against torch, and SEED=... to play them again.
 nightly: build

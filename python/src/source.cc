@@ -77,13 +77,13 @@ std::optional<Tensor> from_dlpack(py::handle object) {
   return std::nullopt;
 }
 
-// An array by the buffer protocol, __array_interface__ or __array__.
+// An array by the buffer protocol, __array_interface__ or __array__; masked where that is.
 py::object by_numpy(py::handle object) {
   py::object source = py::reinterpret_borrow<py::object>(object);
   // NumPy would read bytes as one string.
   if (PyBytes_Check(object.ptr())) source = py::reinterpret_steal<py::object>(PyMemoryView_FromObject(object.ptr()));
   if (!source) throw py::error_already_set();
-  return py::module_::import("numpy").attr("asarray")(source);
+  return py::module_::import("numpy").attr("asanyarray")(source);
 }
 
 Tensor make_tensor(py::handle object, Tensor (*of_array)(py::handle array)) {

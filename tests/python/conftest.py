@@ -65,7 +65,10 @@ def nothing_left(shared_client: tb.Client) -> Iterator[None]:
     for name in shared_client:
         with contextlib.suppress(tb.NotFoundError):
             shared_client.delete(name)
-    support.expect_within(20, lambda: support.Snapshot.take().beyond(before), [])
+    try:
+        support.expect_within(20, lambda: support.Snapshot.take().beyond(before), [])
+    finally:
+        support.Snapshot.take().end_children(before)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import multiprocessing
 import os
 import re
 import select
@@ -81,6 +82,14 @@ class Snapshot:
         more = [f"{n} more of {what} in /dev/shm" for what, n in (self.segments - before.segments).items()]
         more += [f"{n} more descriptors of {what}" for what, n in (self.descriptors - before.descriptors).items()]
         return more + [f"child process {pid}" for pid in self.children - before.children]
+
+    def end_children(self, before: Self) -> None:
+        """End the processes that a failed test left: they would hold memory, and the end of this process."""
+        for pid in self.children - before.children:
+            os.kill(pid, signal.SIGKILL)
+        for process in multiprocessing.active_children():
+            if process.pid not in before.children:
+                process.join(LIMIT)
 
 
 class Broker:

@@ -25,6 +25,7 @@ def described(sent: torch.Tensor) -> tuple[Any, ...]:
 
 def answer(inbox: Any, outbox: Any) -> None:
     """Describe what comes in, fill it with 9 and send it back, until None comes."""
+    torch.set_num_threads(1)  # a forked child has none of the threads that torch believes it has, and waits for them
     while (sent := inbox.get(timeout=LIMIT)) is not None:
         outbox.put(described(sent))
         sent.data.fill_(9)
@@ -92,6 +93,7 @@ def test_a_model_that_processes_train_together(client: tb.Client, context: BaseC
 
 def spoil(inbox: Any, outbox: Any) -> None:
     """Check that private pages came as their sender saw them, and write to them."""
+    torch.set_num_threads(1)
     sent = inbox.get(timeout=LIMIT)
     outbox.put((sent[0].item(), sent[1].item()))
     sent[1] = 8
