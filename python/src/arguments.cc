@@ -61,7 +61,33 @@ std::string json_dumps(py::handle metadata) {
       throw InvalidArgumentError(
           "metadata must be what JSON can say (no NaN, no infinity, no cycles, valid Unicode): " + reason);
     }
+    if (error.matches(PyExc_RecursionError)) {
+      throw InvalidArgumentError("metadata must not be nested as deep as this: " + reason);
+    }
     throw;
+  }
+}
+
+bool within_double(PyObject* number) {
+  const double nearest = PyLong_AsDouble(number);
+  const bool fits = PyErr_Occurred() == nullptr || nearest != -1.0;
+  PyErr_Clear();
+  return fits;
+}
+
+// JSON's numbers have no bounds, those of its readers do: C++ takes what a double reaches.
+// What is checked was written by dumps(), and so is neither cyclic nor deep.
+void check_numbers(py::handle value) {
+  if (PyLong_Check(value.ptr())) {
+    if (within_double(value.ptr())) return;
+    throw InvalidArgumentError(
+        "metadata must be what JSON's readers can hold, numbers below 1.8e308; write larger "
+        "ones as text");
+  }
+  if (PyDict_Check(value.ptr())) {
+    for (const auto& [key, item] : py::reinterpret_borrow<py::dict>(value)) check_numbers(item);
+  } else if (PyList_Check(value.ptr()) || PyTuple_Check(value.ptr())) {
+    for (const py::handle item : py::reinterpret_borrow<py::sequence>(value)) check_numbers(item);
   }
 }
 
@@ -108,7 +134,9 @@ std::string to_metadata(py::handle metadata) {
   for (const auto& [key, value] : py::reinterpret_borrow<py::dict>(metadata)) {
     if (!PyUnicode_Check(key.ptr())) throw TypeError("the keys of metadata must be str, not " + type_name(key));
   }
-  return json_dumps(metadata);
+  std::string text = json_dumps(metadata);
+  check_numbers(metadata);
+  return text;
 }
 
 py::object from_metadata(std::string_view text) {
@@ -145,16 +173,22 @@ std::uint64_t to_bytes(py::handle value) {
 }
 
 OpenMode to_mode(py::handle mode) {
-  if (PyUnicode_Check(mode.ptr())) {
-    const std::string text = to_text(mode);
-    if (text == "r") return OpenMode::kRead;
-    if (text == "r+") return OpenMode::kReadWrite;
-    if (text == "c") return OpenMode::kCopyOnWrite;
-  }
-  throw InvalidArgumentError(
-      "mode must be 'r' (read), 'r+' (read and write, mutable tensors) or 'c' (private "
-      "copy-on-write), not " +
-      shown(mode));
+  const std::string text = to_text(mode);
+  if (text == "r") return OpenMode::kRead;
+  if (text == "r+") return OpenMode::kReadWrite;
+  if (text == "c") return OpenMode::kCopyOnWrite;
+  refuse_word(mode, "mode must be 'r' (read), 'r+' (read and write, mutable tensors) or 'c' (private copy-on-write)");
+}
+
+bool to_bool(py::handle value, const char* what) {
+  if (PyBool_Check(value.ptr())) return value.is(py::bool_(true));
+  throw TypeError(std::string(what) + " must be True or False, not " + type_name(value));
+}
+
+void refuse_word(py::handle given, const std::string& wanted) {
+  const std::string text = wanted + ", not " + shown(given);
+  if (PyUnicode_Check(given.ptr())) throw InvalidArgumentError(text);
+  throw TypeError(text);
 }
 
 std::string to_path(py::handle path) {

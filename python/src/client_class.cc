@@ -33,8 +33,7 @@ Client connect(py::handle instance, py::handle runtime_dir, py::handle autostart
   ConnectOptions options;
   options.instance = to_instance(instance);
   options.runtime_dir = to_path(runtime_dir);
-  if (!autostart.is_none())
-    options.autostart = py::cast<bool>(py::bool_(py::reinterpret_borrow<py::object>(autostart)));
+  if (!autostart.is_none()) options.autostart = to_bool(autostart, "autostart");
   options.timeout = to_timeout(timeout).value_or(std::chrono::duration<double>(kForEver));
   if (!capacity.is_none()) options.capacity = to_bytes(capacity);
   const NoGil no_gil;

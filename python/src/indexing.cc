@@ -103,9 +103,20 @@ std::vector<TensorIndex> to_terms(py::handle key) {
   return terms;
 }
 
+// torch assigns what int64 holds, whatever the dtype; here uint64 takes all of its own numbers besides.
+void check_int64(const Number& number, DType dtype) {
+  const bool beyond = std::holds_alternative<std::uint64_t>(number.value) && number.dtype == kInt64;
+  if (!number.huge && (!beyond || dtype == kUInt64)) return;
+  throw InvalidArgumentError("Overflow when unpacking long long: an assigned int must fit " +
+                             std::string(dtype == kUInt64 ? "uint64" : "int64") + "; assign a float instead");
+}
+
 // The value of an assignment. What is no tensor takes the dtype that it is written to.
 Tensor to_value(py::handle value, DType dtype) {
-  if (const auto number = to_number(value)) return to_tensor(*number, dtype);
+  if (const auto number = to_number(value)) {
+    check_int64(*number, dtype);
+    return to_tensor(*number, dtype);
+  }
   if (is_tensor(value)) return source_tensor(value);
   if (is_array_like(value)) return source_tensor(value).to(dtype);
   return from_literal(value, dtype);

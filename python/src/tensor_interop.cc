@@ -10,7 +10,9 @@ namespace {
 
 py::object to_numpy_array(const PyTensor& self, py::handle dtype, py::handle copy) {
   py::object array = to_array(live(self));
-  const bool must_copy = !copy.is_none() && py::cast<bool>(copy);
+  const int truth = copy.is_none() ? 0 : PyObject_IsTrue(copy.ptr());  // NumPy passes bools, others ints
+  if (truth < 0) throw py::error_already_set();
+  const bool must_copy = truth != 0;
   if (!dtype.is_none()) {
     const py::object wanted = py::module_::import("numpy").attr("dtype")(dtype);
     if (!wanted.equal(array.attr("dtype"))) {

@@ -35,8 +35,7 @@ bool starts_at_next(py::handle start) {
   const std::string text = to_text(start);
   if (text == "next") return true;
   if (text == "current") return false;
-  throw InvalidArgumentError("start must be 'current' (the version of now comes first) or 'next', not " +
-                             py::cast<std::string>(py::repr(start)));
+  refuse_word(start, "start must be 'current' (the version of now comes first) or 'next'");
 }
 
 Watch watch(const Client& self, py::handle name, py::handle start, py::handle timeout) {
@@ -54,10 +53,12 @@ py::tuple awaited(const Watch& self) {
   return py::make_tuple(self.client, self.name, self.version, timeout, self.starts_late);
 }
 
-// ... and what came.
-void saw(Watch& self, std::uint64_t version) {
+// ... and what came: False where another thread or task has given that version out meanwhile.
+bool saw(Watch& self, std::uint64_t version) {
+  const bool is_newer = version > self.version;
   self.version = std::max(self.version, version);
   self.starts_late = false;
+  return is_newer;
 }
 
 py::object next_version(Watch& self) {
@@ -75,8 +76,7 @@ py::object next_version(Watch& self) {
                          " came in time");
     }
   }
-  saw(self, version_of(*found));
-  return wrap(*std::move(found));
+  return saw(self, version_of(*found)) ? wrap(*std::move(found)) : next_version(self);
 }
 
 }  // namespace

@@ -51,8 +51,7 @@ async def watch_anext(self: Watch) -> Any:
         version = await version_in_loop(client, name)
         self._saw(version)
     found = await wait_in_loop(client, name, version, timeout)
-    self._saw(found.version)
-    return found
+    return found if self._saw(found.version) else await watch_anext(self)
 
 
 def add_methods() -> None:

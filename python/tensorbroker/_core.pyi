@@ -603,7 +603,8 @@ class Info:
 
 @final
 class Watch:
-    """The iterator of `watch()`: each time the newest version, as it appears. One thread at a time may wait in it.
+    """The iterator of `watch()`: each time the newest version, as it appears. Threads, or tasks, that share one get each
+    version once.
 
     For `async for`, too, where the event loop goes on meanwhile.
     """
@@ -614,7 +615,7 @@ class Watch:
     def __aiter__(self) -> Self: ...
     async def __anext__(self) -> _Object: ...
     def _awaited(self) -> tuple[Client, str, builtins.int, builtins.float | None, builtins.bool]: ...
-    def _saw(self, version: builtins.int) -> None: ...
+    def _saw(self, version: builtins.int) -> builtins.bool: ...
 
 @final
 class Event:
@@ -735,7 +736,7 @@ class Client:
         Raises:
             TimeoutError: none came in time.
             ValueError: the name is not a valid one, or `start` or `timeout` is something else.
-            TypeError: the name is no str.
+            TypeError: the name or `start` is no str, or `timeout` no number.
             CorruptSegmentError: what shared memory says of it fails verification.
             BrokerUnavailableError: the broker ended, and none came back in time.
             ClosedError: the client was closed, meanwhile perhaps.
@@ -785,7 +786,7 @@ class Client:
             NotFoundError: there is no such name, or what the handle names is gone.
             ReadOnlyError: "r+" of what is sealed.
             ValueError: the name or handle is not a valid one, or the mode is another.
-            TypeError: the name is no str.
+            TypeError: the name or the mode is no str.
             CorruptSegmentError: what shared memory says of it fails verification.
             BrokerUnavailableError: the broker was needed, and did not answer in time.
             ClosedError: the client was closed.

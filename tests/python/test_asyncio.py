@@ -303,6 +303,18 @@ def test_a_slow_watch_skips(client: tb.Client) -> None:
     assert in_loop(scene()) == [0, 5, 10]
 
 
+def test_tasks_that_share_a_watch_get_each_version_once(client: tb.Client) -> None:
+    async def scene() -> list[int]:
+        watch = client.watch("x", start="next")
+        tasks = await begun(anext(watch), anext(watch))
+        client.put("x", [1])
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        client.put("x", [2])
+        return sorted([(await task).item() for task in tasks])
+
+    assert in_loop(scene()) == [1, 2]
+
+
 def test_the_timeout_of_a_watch_is_for_each_version(client: tb.Client) -> None:
     async def scene() -> list[int]:
         seen = []

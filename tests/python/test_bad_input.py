@@ -32,6 +32,16 @@ class Odd:
 
 
 ODD = Odd()
+CYCLIC: list[object] = []
+CYCLIC += [CYCLIC, CYCLIC]
+
+
+def nested(depth: int) -> list[object]:
+    """Return a list in a list in a list."""
+    value: list[object] = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def state(client: tb.Client) -> dict[str, object]:
@@ -182,6 +192,30 @@ def test_client(client: tb.Client, target: tb.Tensor, call: Callable[[tb.Client]
     assert state(client) == before
 
 
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda client: client.open("target", ODD), TypeError),
+        (lambda client: client.open("target", "w"), ValueError),
+        (lambda client: client.watch("kept", start=ODD), TypeError),
+        (lambda client: client.watch("kept", start="then"), ValueError),
+        (lambda client: tb.connect(autostart=ODD), TypeError),
+        (lambda client: tb.connect(autostart="no"), TypeError),
+        (lambda client: client.put("x", [1], metadata={"a": [1 << 1100]}), ValueError),
+        (lambda client: client.put("x", [1], metadata={"a": nested(100_000)}), ValueError),
+        (lambda client: client.put("x", [1], metadata={"a": CYCLIC}), ValueError),
+    ],
+    ids=range(9),
+)
+def test_a_wrong_type_is_a_type_error_and_a_wrong_value_a_value_error(
+    client: tb.Client, target: tb.Tensor, call: Callable[[tb.Client], object], error: type[Exception]
+) -> None:
+    before = state(client)
+    with pytest.raises(error):
+        call(client)
+    assert state(client) == before
+
+
 WRITES = [
     ("copy_", (ODD,)),
     ("copy_", (torch.ones(4),)),
@@ -193,6 +227,8 @@ WRITES = [
     ("__setitem__", ((0, 5), 1.0)),
     ("__setitem__", (ODD, 1.0)),
     ("__setitem__", (0, ODD)),
+    ("__setitem__", (0, 1 << 63)),
+    ("__setitem__", (0, -(1 << 2000))),
     ("__setitem__", (0, torch.ones(4))),
     ("__setitem__", (torch.tensor([True]), 1.0)),
     ("__setitem__", (torch.tensor([0, 7]), 1.0)),

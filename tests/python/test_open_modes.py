@@ -77,6 +77,6 @@ def test_bad_handles(client: tb.Client, text: str) -> None:
 
 
 def test_bad_mode(client: tb.Client) -> None:
-    for mode in ("w", "rw", None):
-        with pytest.raises(ValueError, match=r"mode must be 'r' \(read\)"):
+    for mode, error in (("w", ValueError), ("rw", ValueError), (None, TypeError)):
+        with pytest.raises(error, match=r"mode must be 'r' \(read\)"):
             client.open("x", mode)

@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import tensorbroker as tb
-from support import Program, expect_within
+from support import LIMIT, Program, expect_within
 
 PUT_ON_COMMAND = """
 import sys, tensorbroker as tb
@@ -115,6 +116,16 @@ def test_watch_from_the_next_one(client: tb.Client) -> None:
         next(watch)
     client.put("x", [2])
     assert next(watch).tolist() == [2]
+
+
+def test_threads_that_share_a_watch_get_each_version_once(client: tb.Client) -> None:
+    watch = client.watch("x", start="next", timeout=LIMIT)
+    with ThreadPoolExecutor(4) as pool:
+        taken = [pool.submit(lambda: next(watch).item()) for _ in range(4)]
+        for i in range(4):
+            client.put("x", [i])
+            expect_within(LIMIT, lambda wanted=i + 1: sum(one.done() for one in taken), i + 1)
+        assert sorted(one.result() for one in taken) == [0, 1, 2, 3]
 
 
 def test_watch_of_bundles(client: tb.Client) -> None:
