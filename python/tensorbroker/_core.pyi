@@ -603,8 +603,8 @@ class Info:
 
 @final
 class Watch:
-    """The iterator of `watch()`: each time the newest version, as it appears. Threads, or tasks, that share one get each
-    version once.
+    """The iterator of `watch()`: each time the newest version, as it appears. Threads, or tasks, that share one get
+    each version once.
 
     For `async for`, too, where the event loop goes on meanwhile.
     """
