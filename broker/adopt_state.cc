@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <string>
 
+#include "broker/boottime.h"
 #include "broker/publication.h"
 #include "broker/state.h"
 #include "proto/heap_record.h"
+#include "proto/name.h"
 
 namespace tensorbroker::broker {
 namespace {
@@ -16,14 +18,22 @@ bool in_use(const Entry& entry) {
   return EntryState::unpack(entry.state.load(std::memory_order_relaxed)).phase == EntryPhase::kUsed;
 }
 
+bool is_paged(const Range& range) { return range.offset % kPageSize == 0 && range.bytes % kPageSize == 0; }
+
+Range pages_around(const Range& range) {
+  const std::uint64_t begin = range.offset / kPageSize * kPageSize;
+  return {begin, round_up_to_page(range.end()) - begin};
+}
+
 }  // namespace
 
 // What a killed broker left becomes this one's state. Nothing is freed before all that sessions may hold is known.
 void Store::State::adopt(const IsAlive& is_alive) {
   adopting = true;
   closed = catalog.root().index.load(std::memory_order_seq_cst) == kClosedRoot;
+  check_root();
   pool.give({kPageSize, options.arena_bytes - kPageSize}, Warmth::kUnknown);
-  pins.adopt(catalog, file);
+  pins.adopt(catalog, file, boottime_in_seconds(Store::kSentSeconds));
   entries.adopt(catalog, file);
   heap.adopt(catalog, file);
   const std::vector<std::uint64_t> dead = adopt_sessions(is_alive);
@@ -37,6 +47,20 @@ void Store::State::adopt(const IsAlive& is_alive) {
     wake_all();
   }
   adopting = false;
+}
+
+// Lengths and counters that everything else is read by.
+void Store::State::check_root() const {
+  const CatalogRoot& root = catalog.root();
+  const auto check = [this](bool sound, const char* what) {
+    if (!sound) throw CorruptSegmentError("the root of " + file.name() + " has " + what + " that cannot be");
+  };
+  const IndexRoot in_force = IndexRoot::unpack(root.index.load(std::memory_order_seq_cst));
+  check(closed || (in_force.region <= 1 && in_force.log2_cells < 64 && index.cells() <= catalog.view().index_limit),
+        "a name index");
+  check(root.entries_committed.load() <= catalog.tables().entries_limit(), "a number of entries");
+  check(root.heap_committed.load() <= catalog.tables().heap_limit(), "a length of the heap");
+  check(options.capacity <= options.arena_bytes - kPageSize, "a capacity");
 }
 
 void Store::State::finish_intent() {
@@ -63,6 +87,11 @@ std::vector<std::uint64_t> Store::State::adopt_sessions(const IsAlive& is_alive)
     if (plain[slot - 1].id != 0) used_slots.push_back(slot - 1);
   }
   std::sort(used_slots.begin(), used_slots.end(), [&](auto a, auto b) { return plain[a].id < plain[b].id; });
+  const auto same = [&](auto a, auto b) { return plain[a].id == plain[b].id; };
+  if (!used_slots.empty() && (std::adjacent_find(used_slots.begin(), used_slots.end(), same) != used_slots.end() ||
+                              plain[used_slots.back()].id >= catalog.root().next_id.load(std::memory_order_relaxed))) {
+    throw CorruptSegmentError("the sessions in " + file.name() + " have ids that were never given");
+  }
 
   std::vector<std::uint64_t> dead;
   for (const std::uint32_t slot : used_slots) {  // parents before their heirs
@@ -108,7 +137,11 @@ void Store::State::adopt_extents() {
   extents.adopt(catalog, file, [this](std::uint32_t id, Extent& extent) { return keep_extent(id, extent); });
   for (auto& [id, owner] : sessions) {
     std::vector<bool> taken(owner.slots_used);
-    for (const std::uint32_t extent : owner.extents) taken[extents.find(extent)->slot] = true;
+    for (const std::uint32_t extent : owner.extents) {
+      auto&& slot = taken[extents.find(extent)->slot];
+      if (slot) throw CorruptSegmentError("two extents of session " + std::to_string(id) + " have one state word");
+      slot = true;
+    }
     for (std::uint32_t slot = 0; slot < owner.slots_used; ++slot) {
       if (!taken[slot]) owner.free_slots.push_back(slot);
     }
@@ -120,15 +153,19 @@ bool Store::State::keep_extent(std::uint32_t id, Extent& extent) {
   if (at == sessions.end()) return false;
   Session& owner = at->second;
   const Range arena_pages{kPageSize, options.arena_bytes - kPageSize};
-  if (extent.slot >= kExtentStatesLimit || extent.range.bytes > arena_pages.bytes ||
-      !arena_pages.contains(extent.range)) {
+  if (extent.slot >= kExtentStatesLimit || extent.range.empty() || !is_paged(extent.range) ||
+      extent.range.bytes > arena_pages.bytes || !arena_pages.contains(extent.range)) {
     throw CorruptSegmentError("extent " + std::to_string(id) + " in " + file.name() + " lies outside the arena");
+  }
+  const std::uint64_t free = pool.free_bytes();
+  pool.exclude(extent.range);
+  if (free - pool.free_bytes() != extent.range.bytes) {
+    throw CorruptSegmentError("extent " + std::to_string(id) + " in " + file.name() + " lies where another one does");
   }
   owner.extents.insert(id);
   owner.slots_used = std::max(owner.slots_used, extent.slot + 1);
   const auto slots = static_cast<std::uint32_t>(round_up(owner.slots_used, kPageSize / sizeof(Word)));
   owner.slots_committed = std::max(owner.slots_committed, slots);
-  pool.exclude(extent.range);
   used += extent.range.bytes;
   owner.charged += extent.range.bytes;
   return true;
@@ -141,7 +178,8 @@ std::vector<bool> Store::State::adopt_index() {
   std::vector<std::uint64_t> stray;
   index.count([&](std::uint64_t position, std::uint64_t cell) {
     const EntryId id = cell_entry(cell);
-    const bool sound = id < named.size() && in_use(catalog.entry(id)) && is_live(catalog.entry(id).generation.load());
+    const bool sound =
+        id < named.size() && !named[id] && in_use(catalog.entry(id)) && is_live(catalog.entry(id).generation.load());
     if (sound) named[id] = true;
     if (!sound) stray.push_back(position);
   });
@@ -179,23 +217,39 @@ void Store::State::adopt_entries() {
   }
 }
 
+// Whether the block lies in one extent, or in none and on pages of none, and where no other does.
+bool Store::State::is_sound(const Range& block) const {
+  if (block.empty()) return true;
+  if (block.bytes > options.arena_bytes || block.offset > options.arena_bytes - block.bytes) return false;
+  if (block.offset < kPageSize || blocks.overlapping(block) != kNoEntry) return false;
+  return extents.containing(block) != nullptr || !extents.overlaps(pages_around(block));
+}
+
+// Whether the entry's header is one that was stored for it, and its name, if it has one, is found.
+bool Store::State::has_sound_header(EntryId id, bool named) const {
+  const Entry& entry = catalog.entry(id);
+  const auto bytes = catalog.heap_bytes(HeapRef::unpack(entry.header.load(std::memory_order_relaxed)));
+  HeapRecord record;
+  if (!heap_record_intact(bytes) || !read_heap_record(bytes, &record)) return false;
+  const std::uint64_t generation = entry.generation.load();
+  if (record.generation != tensorbroker::retired(generation)) return false;
+  if (version_of(generation) >= catalog.root().next_generation.load()) return false;
+  return !named || find(hash_name(record.name), record.name).entry == id;
+}
+
 void Store::State::adopt_used_entry(EntryId id, bool named) {
   Entry& entry = catalog.entry(id);
   const Range block = block_of(id);
   const HeapRef header = HeapRef::unpack(entry.header.load(std::memory_order_relaxed));
-  const bool sound = block.bytes <= options.arena_bytes && block.offset <= options.arena_bytes - block.bytes &&
-                     blocks.overlapping(block) == kNoEntry && heap.claim(header) &&
-                     heap_record_intact(catalog.heap_bytes(header));
-  if (!sound) {
+  if (!is_sound(block) || !heap.claim(header) || !has_sound_header(id, named)) {
     throw CorruptSegmentError("entry " + std::to_string(id) + " in " + file.name() +
                               " names a block or a header that is not sound");
   }
   blocks.insert(block, id);
   if (!block.empty() && extents.containing(block) == nullptr) {
     // Pages that a neighbour in the pool's stead was counted for already are out of it.
-    const std::uint64_t begin = block.offset / kPageSize * kPageSize;
     const std::uint64_t before = pool.free_bytes();
-    pool.exclude({begin, round_up_to_page(block.end()) - begin});
+    pool.exclude(pages_around(block));
     used += before - pool.free_bytes();
   }
   if (named) {

@@ -57,6 +57,11 @@ const Extent* ExtentTable::containing(const Range& range) const {
   return extent.range.contains(range) ? &extent : nullptr;
 }
 
+bool ExtentTable::overlaps(const Range& range) const {
+  const auto after = by_offset_.lower_bound(range.end());
+  return after != by_offset_.begin() && by_id_.at(std::prev(after)->second).range.end() > range.offset;
+}
+
 std::vector<ExtentTable::PlainRecord> ExtentTable::read_records(const Catalog& catalog, const SegmentFile& file) {
   auto records = file.read<PlainRecord>(catalog.tables().extents_offset(), table_.limit());
   while (!records.empty() && records.back().owner == 0) records.pop_back();

@@ -56,6 +56,8 @@ class ExtentTable {
   const Extent* find(std::uint32_t id) const;
   // The extent in which all of `range` lies; nullptr where it lies in none, or partly.
   const Extent* containing(const Range& range) const;
+  // Whether any extent has a byte in common with `range`.
+  bool overlaps(const Range& range) const;
   void mark_taken(std::uint32_t id) { by_id_.at(id).taken = true; }
   const std::map<std::uint32_t, Extent>& all() const noexcept { return by_id_; }
 

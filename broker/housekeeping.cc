@@ -1,18 +1,10 @@
 #include "broker/housekeeping.h"
 
 #include <chrono>
-#include <ctime>
+
+#include "broker/boottime.h"
 
 namespace tensorbroker::broker {
-namespace {
-
-std::uint64_t boottime_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
-
-}  // namespace
 
 void Housekeeping::run() {
   store_.reclaim_if_due();

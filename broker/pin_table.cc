@@ -1,5 +1,6 @@
 #include "broker/pin_table.h"
 
+#include <algorithm>
 #include <string>
 
 #include "tensorbroker/error.h"
@@ -14,7 +15,7 @@ constexpr std::uint64_t kStep = 1024;
 PinTable::PinTable(const Catalog& catalog)
     : table_("pins", catalog.tables().pins_offset(), sizeof(PinRecord), catalog.tables().pins_limit(), kStep) {}
 
-void PinTable::adopt(const Catalog& catalog, const SegmentFile& file) {
+void PinTable::adopt(const Catalog& catalog, const SegmentFile& file, std::uint64_t latest_ns) {
   auto records = file.read<BasicPinRecord<std::uint64_t>>(catalog.tables().pins_offset(), table_.limit());
   while (!records.empty() && records.back().generation == 0) records.pop_back();
   table_.ensure(file, records.size());
@@ -28,7 +29,7 @@ void PinTable::adopt(const Catalog& catalog, const SegmentFile& file) {
     insert(slot - 1, {.session = record.session,
                       .entry = static_cast<EntryId>(record.entry),
                       .generation = record.generation,
-                      .deadline_ns = record.deadline_ns,
+                      .deadline_ns = std::min(record.deadline_ns, latest_ns),
                       .token = record.token});
   }
 }

@@ -31,8 +31,8 @@ struct Pin {
 class PinTable {
  public:
   explicit PinTable(const Catalog& catalog);
-  // Takes over the records of a killed broker.
-  void adopt(const Catalog& catalog, const SegmentFile& file);
+  // Takes over the records of a killed broker. None lasts longer than until `latest_ns`.
+  void adopt(const Catalog& catalog, const SegmentFile& file, std::uint64_t latest_ns);
 
   // Throws OutOfMemoryError, nothing having changed, where the table or the file system is full.
   void add(const Catalog& catalog, const SegmentFile& file, const Pin& pin);

@@ -130,12 +130,15 @@ struct Store::State {
 
   // ---- adopt_state.cc
   void adopt(const IsAlive& is_alive);
+  void check_root() const;
   void finish_intent();
   std::vector<std::uint64_t> adopt_sessions(const IsAlive& is_alive);
   bool adopt_session(const BasicSessionRecord<std::uint64_t>& record, std::uint32_t slot);
   void adopt_extents();
   bool keep_extent(std::uint32_t id, Extent& extent);
   void adopt_entries();
+  bool is_sound(const Range& block) const;
+  bool has_sound_header(EntryId id, bool named) const;
   void adopt_used_entry(EntryId id, bool named);
   std::vector<bool> adopt_index();
   void revoke(const std::vector<std::uint64_t>& dead);

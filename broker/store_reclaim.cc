@@ -1,6 +1,6 @@
-#include <ctime>
 #include <string>
 
+#include "broker/boottime.h"
 #include "broker/reclaim.h"
 #include "broker/state.h"
 #include "broker/store.h"
@@ -9,27 +9,19 @@
 namespace tensorbroker::broker {
 namespace {
 
-std::uint64_t now_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
-
-std::uint64_t in_seconds(int seconds) { return now_ns() + static_cast<std::uint64_t>(seconds) * 1'000'000'000; }
-
 // A session's, until it has leased the entry.
 Pin pin_of(std::uint64_t session, EntryId entry, std::uint64_t generation) {
   return {.session = session,
           .entry = entry,
           .generation = retired(generation),
-          .deadline_ns = in_seconds(Store::kPinSeconds)};
+          .deadline_ns = boottime_in_seconds(Store::kPinSeconds)};
 }
 
 // Nobody's, until it is received.
 Pin pin_of_sent(EntryId entry, std::uint64_t generation, std::uint64_t token) {
   return {.entry = entry,
           .generation = retired(generation),
-          .deadline_ns = in_seconds(Store::kSentSeconds),
+          .deadline_ns = boottime_in_seconds(Store::kSentSeconds),
           .token = token};
 }
 
@@ -69,7 +61,7 @@ std::vector<bool> Store::State::held_entries() {
 std::size_t Store::State::reclaim() {
   reclaim_due = false;
   ++counted.reclaim_passes;
-  pins.expire(catalog, now_ns());
+  pins.expire(catalog, boottime_ns());
   const std::vector<bool> held = held_entries();
   const std::size_t before = retired.size();
   std::erase_if(retired, [&](EntryId id) { return !held[id] && free_entry(id); });
@@ -145,7 +137,7 @@ Pinned Store::pin_entry(std::uint64_t id, EntryId entry, std::uint64_t generatio
   s.check_open();
   s.session(id);
   const std::uint64_t present = s.check_used(entry, generation);
-  s.pins.expire(s.catalog, now_ns());
+  s.pins.expire(s.catalog, boottime_ns());
   s.pins.add(s.catalog, s.file, pin_of(id, entry, generation));
   return {.entry = entry, .generation = present};
 }
@@ -156,7 +148,7 @@ void Store::send(EntryId entry, std::uint64_t generation, std::uint64_t token) {
   if (token == 0) throw InvalidArgumentError("entry " + std::to_string(entry) + " was sent with the token 0");
   s.check_used(entry, generation);
   const Pin pin = pin_of_sent(entry, generation, token);
-  s.pins.expire(s.catalog, now_ns());
+  s.pins.expire(s.catalog, boottime_ns());
   if (!s.pins.contains(pin)) s.pins.add(s.catalog, s.file, pin);
 }
 
