@@ -1,11 +1,11 @@
-# The commands of this repository: make build, test, nightly, demo, demo-crash, bench, chaos, lint, format, install,
-# clean, distclean.
+# The commands of this repository: make build, test, nightly, demo, demo-crash, bench, chaos, fuzz, lint, format,
+# install, clean, distclean.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := build
-.PHONY: build test test-cpp test-python nightly demo demo-crash bench chaos lint format install clean distclean
+.PHONY: build test test-cpp test-python nightly demo demo-crash bench chaos fuzz lint format install clean distclean
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -75,6 +75,15 @@ bench: build
 # Random faults on real processes, a few hundred a minute: ROUNDS=1000, and SEED=... to play a run's choices again.
 chaos: build
 	.venv/bin/python tests/chaos/chaos.py --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
+
+# Fuzzing under ASan and UBSan, for SECONDS=60, of all targets or of TARGETS="header index"; SEED=... as it was printed.
+fuzz: build
+	.ci/setup $(PYTHON) clang-16 libclang-rt-16-dev
+	.venv/bin/python -m pip install --quiet --no-input --disable-pip-version-check atheris==3.0.0 </dev/null
+	cmake -S . -B build/fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-16 -DTENSORBROKER_FUZZ=ON \
+	  -DTENSORBROKER_BUILD_BENCH=OFF -DTENSORBROKER_BUILD_EXAMPLES=OFF >build/fuzz-configure.log
+	cmake --build build/fuzz
+	.venv/bin/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(TARGETS)
 
 lint: build
 	.venv/bin/python .ci/check_layers.py --self-test

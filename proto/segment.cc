@@ -40,9 +40,13 @@ struct Preamble {
 constexpr std::size_t kHeaderOffset = 128;
 static_assert(sizeof(Preamble) <= kHeaderOffset);
 
-std::array<char, 40> boot_id() {
-  std::array<char, 40> id{};
-  std::ifstream("/proc/sys/kernel/random/boot_id").get(id.data(), id.size());
+// Does not change while a process lives.
+const std::array<char, 40>& boot_id() {
+  static const std::array<char, 40> id = [] {
+    std::array<char, 40> read{};
+    std::ifstream("/proc/sys/kernel/random/boot_id").get(read.data(), read.size());
+    return read;
+  }();
   return id;
 }
 

@@ -1,0 +1,69 @@
+// What a killed broker left in /dev/shm, made by the product once and restored for every input: a catalog with tensors,
+// bundles, tombstones, pins and extents, an arena, and the segments of two sessions and an heir.
+
+#ifndef TENSORBROKER_TESTS_FUZZ_KILLED_INSTANCE_H_
+#define TENSORBROKER_TESTS_FUZZ_KILLED_INSTANCE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "broker/store.h"
+
+namespace tensorbroker::fuzz {
+
+class KilledInstance {
+ public:
+  KilledInstance();
+  ~KilledInstance();
+  KilledInstance(const KilledInstance&) = delete;
+  KilledInstance& operator=(const KilledInstance&) = delete;
+
+  // All as the broker left it.
+  void restore();
+
+  const InstanceName& name() const { return name_; }
+  const std::vector<std::uint64_t>& sessions() const { return sessions_; }
+
+  // A run of words that a successor reads.
+  struct Table {
+    std::uint64_t* words = nullptr;
+    std::size_t count = 0;
+  };
+  const std::vector<Table>& tables() const { return tables_; }
+  // Whether the word says how many of a session's leases have memory.
+  bool is_length_of_leases(const std::uint64_t* word) const;
+
+ private:
+  struct File {
+    std::string path;
+    std::string kept_path;  // another name of the same file, which nobody removes
+    std::byte* mapping = nullptr;
+    std::size_t bytes = 0;
+  };
+  struct Kept {
+    std::byte* at = nullptr;
+    std::vector<std::byte> bytes;
+  };
+
+  void make();
+  void shorten_tables();
+  std::byte* map(const std::string& segment);
+  void map_catalog();
+  void map_session(std::uint64_t session);
+  void add_table(std::byte* begin, std::size_t bytes);
+
+  InstanceName name_;
+  std::uint64_t catalog_id_ = 0;
+  std::vector<std::uint64_t> sessions_;
+  std::vector<File> files_;
+  std::vector<Kept> kept_;
+  std::vector<Table> tables_;
+  std::vector<const std::uint64_t*> lease_lengths_;
+};
+
+}  // namespace tensorbroker::fuzz
+
+#endif  // TENSORBROKER_TESTS_FUZZ_KILLED_INSTANCE_H_
