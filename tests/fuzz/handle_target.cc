@@ -42,7 +42,7 @@ void check_segment_name(std::string_view text) {
 }  // namespace tensorbroker::fuzz
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace tensorbroker::fuzz;  // NOLINT(google-build-using-namespace)
+  using namespace tensorbroker::fuzz;
   // Exactly as long as it is, for a read behind its end to be seen.
   const std::unique_ptr<char[]> copy(new char[size]);
   std::copy(data, data + size, copy.get());

@@ -116,7 +116,7 @@ void read_record(std::span<const std::byte> from) {
 }  // namespace tensorbroker::fuzz
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace tensorbroker::fuzz;  // NOLINT(google-build-using-namespace)
+  using namespace tensorbroker::fuzz;
   Choices choices(data, size);
   const std::uint8_t kind = choices.byte();
   const bool is_bundle = (kind & 4) != 0;

@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 #include <tensorbroker/error.h>
 
-#include <array>
 #include <optional>
 
 #include "proto/header.h"

@@ -14,7 +14,6 @@
 namespace tensorbroker::fuzz {
 namespace {
 
-using broker::Granted;
 using broker::Reservation;
 using broker::Store;
 

@@ -5,6 +5,7 @@ The broker is the parent's, so that it is ended in good order whatever the fuzze
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ def serve_and_fuzz() -> int:
     """Run a broker, and the fuzzer in a process of its own."""
     from support import Broker
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends both in good order
     runtime_dir = tempfile.mkdtemp(prefix="tb-fuzz-", dir="/tmp")
     broker = Broker(f"fuzz-python-{os.getpid()}", runtime_dir, capacity="64MiB")
     try:

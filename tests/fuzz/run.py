@@ -62,7 +62,7 @@ def fuzz(target: str, seconds: int, seed: int) -> Outcome:
     log = BUILD / "logs" / f"{target}.log"
     log.parent.mkdir(exist_ok=True)
     flags = [f"-max_total_time={seconds}", f"-seed={seed}", f"-artifact_prefix={CRASHES}/{target}-", "-timeout=30"]
-    flags += ["-print_final_stats=1", "-handle_bus=0", "-detect_leaks=0", "-rss_limit_mb=4096", "-use_value_profile=0"]
+    flags += ["-print_final_stats=1", "-handle_bus=0", "-detect_leaks=0", "-rss_limit_mb=4096"]
     before = set(CRASHES.iterdir())
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -72,7 +72,7 @@ def fuzz(target: str, seconds: int, seed: int) -> Outcome:
             stderr=output,
             env=os.environ | {"ASAN_OPTIONS": ASAN_OPTIONS, "UBSAN_OPTIONS": "print_stacktrace=1"},
         )
-        overdue = threading.Timer(seconds + GRACE, process.kill)
+        overdue = threading.Timer(seconds + GRACE, process.terminate)
         overdue.start()
         process.wait()
         overdue.cancel()
@@ -93,8 +93,10 @@ def fuzz(target: str, seconds: int, seed: int) -> Outcome:
 
 def remove_segments(pid: int) -> None:
     """Remove what a target that ended by a signal left in /dev/shm."""
-    for path in SHARED_MEMORY.glob(f"tensorbroker.*.fuzz-*{pid}*"):
-        path.unlink(missing_ok=True)
+    of_it = re.compile(rf"tensorbroker\.\d+\.fuzz-([a-z]+-)?{pid}(-\d+)?\.")
+    for path in SHARED_MEMORY.iterdir():
+        if of_it.match(path.name):
+            path.unlink(missing_ok=True)
 
 
 def print_table(outcomes: list[Outcome]) -> None:

@@ -70,7 +70,7 @@ void check_file(const std::string& path, const std::uint8_t* data, std::size_t s
 }  // namespace tensorbroker::fuzz
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace tensorbroker::fuzz;  // NOLINT(google-build-using-namespace)
+  using namespace tensorbroker::fuzz;
   static const MemoryFile file;
   file.fill(data, size);
   try {
