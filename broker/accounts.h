@@ -1,5 +1,5 @@
-// What is charged to each session and each user apart from extents: the tensors that they published, with their headers,
-// with their blocks where these lie in no extent any more, and lease tables.
+// What is charged to each session and each user apart from extents: the tensors that they published, with their
+// headers, with their blocks where these lie in no extent any more, and lease tables.
 //
 // What a session published stays charged to its user when the session has ended, until it is freed. Not thread safe.
 

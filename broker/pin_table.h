@@ -25,7 +25,7 @@ struct Pin {
   EntryId entry = kNoEntry;
   std::uint64_t generation = 0;  // live bit clear
   std::uint64_t deadline_ns = 0;
-  std::uint64_t token = 0;  // of what is on its way
+  std::uint64_t token = 0;   // of what is on its way
   std::uint64_t sender = 0;  // the session that pays for what is on its way; 0: not known any more
 };
 

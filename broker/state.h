@@ -2,8 +2,8 @@
 // sessions. The parts of Store share it; nobody else sees it.
 //
 // Not thread safe. Accounting: `used` counts the bytes of extents (unless taken), of grants under way, and of the pages
-// of blocks that lie in no extent. A session's `charged` is what `used` counts of its extents and grants; `accounts` has
-// the rest of what it pays for.
+// of blocks that lie in no extent. A session's `charged` is what `used` counts of its extents and grants; `accounts`
+// has the rest of what it pays for.
 
 #ifndef TENSORBROKER_BROKER_STATE_H_
 #define TENSORBROKER_BROKER_STATE_H_

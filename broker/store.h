@@ -211,8 +211,8 @@ class Store {
   Pinned pin_entry(std::uint64_t session, EntryId entry, std::uint64_t generation);
   void unpin(std::uint64_t session, EntryId entry, std::uint64_t generation);
   // Keeps an entry that is sent from one process to another: until receive() names the token, or for kSentSeconds,
-  // whoever dies meanwhile. A repeated token has no effect. Counts against the sender. Throws InvalidArgumentError (token 0), NotFoundError,
-  // OutOfMemoryError.
+  // whoever dies meanwhile. A repeated token has no effect. Counts against the sender. Throws InvalidArgumentError
+  // (token 0), NotFoundError, OutOfMemoryError.
   static constexpr int kSentSeconds = 60;
   void send(EntryId entry, std::uint64_t generation, std::uint64_t token, std::uint64_t sender = 0);
   // As pin_entry(); what was sent with this token has then arrived. A token that is not on its way (any more) does not

@@ -42,7 +42,7 @@ Range Store::State::check_block(const Session& owner, const Publication& p) cons
     throw InvalidArgumentError("a block of " + std::to_string(p.block_bytes) + " bytes at " +
                                std::to_string(p.block_offset) + " was published: " + why);
   };
-  if (p.block_bytes > options.arena_bytes) refuse("it is larger than the arena");
+  if (p.block_bytes > options.arena_bytes || p.block_offset > options.arena_bytes) refuse("it lies beyond the arena");
   const std::uint64_t alignment = block_alignment(p.block_bytes, p.is_mutable);
   if (p.block_offset % alignment != 0) refuse("its offset must be a multiple of " + std::to_string(alignment));
   const Range block{p.block_offset, padded_block_bytes(p.block_bytes, p.is_mutable)};

@@ -132,16 +132,18 @@ void Store::State::check_publication_quota(const Session& session, EntryId repla
 void Store::State::check_sessions(uid_t uid) const {
   const std::uint64_t has = accounts.sessions_of(uid);
   if (clients.user_sessions == 0 || has < clients.user_sessions) return;
-  throw QuotaError("user " + std::to_string(uid) + " has " + std::to_string(has) + " sessions, as many as its limit of " +
-                   std::to_string(clients.user_sessions) + "; close some clients, or raise --user-sessions");
+  throw QuotaError("user " + std::to_string(uid) + " has " + std::to_string(has) +
+                   " sessions, as many as its limit of " + std::to_string(clients.user_sessions) +
+                   "; close some clients, or raise --user-sessions");
 }
 
 // The tables of pins and extents are everybody's: one session has a part of each.
 void Store::State::check_pins(std::uint64_t session) const {
   if (pins.count(session) < kMaxPins) return;
-  throw QuotaError("session " + std::to_string(session) + " has " + std::to_string(kMaxPins) +
-                   " tensors sent and not received, or pinned, which is the most; receive some, or try again when their "
-                   "minute is over");
+  throw QuotaError(
+      "session " + std::to_string(session) + " has " + std::to_string(kMaxPins) +
+      " tensors sent and not received, or pinned, which is the most; receive some, or try again when their "
+      "minute is over");
 }
 
 void Store::State::check_extents(const Session& session) const {
