@@ -125,10 +125,12 @@ bool Store::State::adopt_session(const PlainSession& record, std::uint32_t slot)
   adopted.parent = sessions.contains(record.parent) ? record.parent : 0;
   catalog.session(slot).parent.store(adopted.parent, std::memory_order_seq_cst);
   const auto at = sessions.emplace(record.id, std::move(adopted)).first;
+  accounts.open(record.id, at->second.uid);
   if (hooks.mapped) hooks.mapped(at->second.segment);
   const SessionControl& control = at->second.segment.control();
   const std::uint64_t leases = control.leases_committed.load(std::memory_order_acquire);
   at->second.leases_committed = static_cast<std::uint32_t>(std::min<std::uint64_t>(leases, kLeasesLimit));
+  accounts.charge(record.id, use_of_leases(at->second));
   at->second.returns_head = control.returns_head.load(std::memory_order_acquire);
   return true;
 }
@@ -251,7 +253,9 @@ void Store::State::adopt_used_entry(EntryId id, bool named) {
     const std::uint64_t before = pool.free_bytes();
     pool.exclude(pages_around(block));
     used += before - pool.free_bytes();
+    charge_block(id, block);
   }
+  accounts.charge(entry.owner.load(std::memory_order_relaxed), use_of_records(id));
   if (named) {
     counted.live += block.bytes;
     count_name(id, true);

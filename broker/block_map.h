@@ -24,6 +24,13 @@ class BlockMap {
   // REQUIRES: inserted before.
   void erase(const Range& block);
 
+  // Calls `visit(block, entry)` for each block that begins in `range`.
+  template <class Visit>
+  void for_each_in(const Range& range, Visit&& visit) const {
+    for (auto at = blocks_.lower_bound(range.offset); at != blocks_.end() && at->first < range.end(); ++at) {
+      visit(Range{at->first, at->second.first}, at->second.second);
+    }
+  }
   // The pages of `range` (whole pages) that some block touches, joined, ascending.
   std::vector<Range> covered_pages(const Range& range) const;
   // The pages that this block touches and no other does: whole pages, possibly none.

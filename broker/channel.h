@@ -6,6 +6,7 @@
 #include <flatbuffers/flatbuffers.h>
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -13,6 +14,8 @@
 #include <string>
 
 namespace tensorbroker::broker {
+
+using Deadline = std::chrono::steady_clock::time_point;
 
 class Channel {
  public:
@@ -31,9 +34,12 @@ class ChannelHandler {
  public:
   virtual ~ChannelHandler() = default;
 
-  // One frame's bytes: a private copy, aligned to 8, valid during the call. Throws ProtocolError where it is malformed:
-  // the connection is then closed.
-  virtual void on_frame(std::span<const std::byte> frame) = 0;
+  // One frame's bytes: a private copy, aligned to 8, valid during the call. False where `turn_ends` came before its
+  // end: it is then called again with the same bytes, after other clients had their turns. Throws ProtocolError where
+  // the frame is malformed: the connection is then closed.
+  virtual bool on_frame(std::span<const std::byte> frame, Deadline turn_ends) = 0;
+  // Whether the handshake is over. Until then the client's time is limited.
+  virtual bool greeted() const noexcept = 0;
   // The connection is gone, whoever closed it; nothing follows.
   virtual void on_closed() = 0;
 };

@@ -1,14 +1,16 @@
 #include "broker/connection.h"
 
-#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
+#include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "broker/log.h"
 #include "proto/frame.h"
 
 namespace tensorbroker::broker {
@@ -20,35 +22,85 @@ void Connection::start(std::shared_ptr<ChannelHandler> handler) {
   handler_ = std::move(handler);
   error_code ignored;
   socket_.non_blocking(true, ignored);
+  keep_time();
   read();
 }
 
 void Connection::read() {
-  socket_.async_read_some(asio::buffer(chunk_), [self = shared_from_this()](error_code error, std::size_t bytes) {
+  socket_.async_wait(Socket::wait_read, [self = shared_from_this()](error_code error) {
     if (self->closed_) return;
     if (error) return self->close({});
-    try {
-      self->take({self->chunk_.data(), bytes});
-    } catch (const ProtocolError& e) {
-      return self->close(e.what());
-    }
-    if (!self->closed_) self->read();
+    self->receive();
   });
 }
 
-void Connection::take(std::span<const std::byte> bytes) {
+void Connection::receive() {
+  // One for all connections: each takes what it has read before another one reads.
+  static std::array<std::byte, kReadBytes> buffer;
+  iovec part{buffer.data(), buffer.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  const ssize_t bytes = recvmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return read();
+  if (bytes <= 0) return close({});
+  // There is no room for descriptors above, so the kernel closed those that came, and says that something was cut off.
+  if ((message.msg_flags & MSG_CTRUNC) != 0) return close("it sent descriptors along, which no message has");
+  turn({buffer.data(), static_cast<std::size_t>(bytes)});
+}
+
+// Takes what came until the turn is over; the others have theirs before the rest is taken, and before more is read.
+void Connection::turn(std::span<const std::byte> bytes) {
+  try {
+    bytes = take(bytes);
+  } catch (const ProtocolError& e) {
+    return close(e.what());
+  }
+  if (closed_) return;
+  keep_time();
+  if (bytes.empty() && !frame_is_whole()) return read();
+  rest_.assign(bytes.begin(), bytes.end());
+  asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    if (!self->closed_) self->turn(std::exchange(self->rest_, {}));
+  });
+}
+
+// Cuts the bytes apart and has whole frames handled. Returns what it left when the turn was over.
+std::span<const std::byte> Connection::take(std::span<const std::byte> bytes) {
+  const Deadline turn_ends = Deadline::clock::now() + kTurn;
+  if (frame_is_whole() && !handle_frame(turn_ends)) return bytes;
   while (!bytes.empty() && !closed_) {
-    if (frame_bytes_ == 0 && !take_length(bytes)) return;
+    if (frame_bytes_ == 0 && !take_length(bytes)) break;
     const std::size_t n = std::min(bytes.size(), frame_bytes_ - frame_.size());
     frame_.insert(frame_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
     bytes = bytes.subspan(n);
-    if (frame_.size() < frame_bytes_) return;
-    handler_->on_frame(frame_);
-    frame_bytes_ = 0;
-    frame_.clear();
-    // One large frame must not keep its memory for as long as the client lives.
-    if (frame_.capacity() > kReadBytes) frame_.shrink_to_fit();
+    if (frame_is_whole() && (!handle_frame(turn_ends) || Deadline::clock::now() >= turn_ends)) return bytes;
   }
+  return bytes;
+}
+
+// False where the turn was over before the frame was handled to its end.
+bool Connection::handle_frame(Deadline turn_ends) {
+  if (!handler_->on_frame(frame_, turn_ends)) return false;
+  frame_bytes_ = 0;
+  frame_.clear();
+  // One large frame must not keep its memory for as long as the client lives.
+  if (frame_.capacity() > kReadBytes) frame_.shrink_to_fit();
+  if (handler_->greeted()) timer_.stop();
+  return true;
+}
+
+// The clock runs from the beginning of the handshake, or of a frame, to its end: bytes that trickle in do not stop it.
+void Connection::keep_time() {
+  const bool greeted = handler_->greeted();
+  const bool incomplete = prefix_bytes_ != 0 || (frame_bytes_ != 0 && !frame_is_whole());
+  if (greeted && !incomplete) return timer_.stop();
+  if (timer_.running() || patience_.count() == 0) return;
+  const char* const what = greeted ? "it did not finish a message" : "it did not finish its handshake";
+  timer_.start(patience_,
+               [weak = weak_from_this(), text = what + (" within " + std::to_string(patience_.count()) + " ms")] {
+                 if (const auto self = weak.lock()) self->close(text);
+               });
 }
 
 bool Connection::take_length(std::span<const std::byte>& bytes) {
@@ -106,11 +158,13 @@ void Connection::wait_to_write() {
 void Connection::close(const std::string& reason) {
   if (closed_) return;
   closed_ = true;
-  if (!reason.empty()) spdlog::warn("connection of pid {} closed: {}", peer_pid_, reason);
+  timer_.stop();
+  if (!reason.empty()) log_refusal("connection of pid " + std::to_string(peer_pid_) + " closed: " + reason);
   error_code ignored;
   socket_.shutdown(Socket::shutdown_both, ignored);
   socket_.close(ignored);
   queue_.clear();
+  charge_ = {};
   // Later, since the handler may be what is closing it.
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
     if (const auto handler = std::exchange(self->handler_, nullptr)) handler->on_closed();

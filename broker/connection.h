@@ -1,20 +1,25 @@
 // One client's socket: frames in, frames out. See channel.h for its contract.
 //
-// A frame's buffer grows as its bytes arrive, so that a length alone costs nothing; what is queued for a peer that does
-// not read is bounded. On the loop's thread alone; kept alive by the operations in flight.
+// What one client can cost the others is bounded. It has a turn at a time, which ends after kTurn, whatever it sent. A
+// frame's buffer grows as its bytes arrive, so that a length alone costs nothing, and nothing is kept for a client that
+// is quiet; what is queued for a peer that does not read is bounded. Who does not finish its handshake, or a frame that
+// it has begun, within `patience` loses the connection, and so does who sends descriptors along: those never become
+// this process's. On the loop's thread alone; kept alive by the operations in flight.
 
 #ifndef TENSORBROKER_BROKER_CONNECTION_H_
 #define TENSORBROKER_BROKER_CONNECTION_H_
 
 #include <array>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <chrono>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "broker/channel.h"
+#include "broker/connection_quota.h"
+#include "broker/event_loop.h"
 
 namespace tensorbroker::broker {
 
@@ -22,7 +27,14 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
  public:
   using Socket = boost::asio::local::stream_protocol::socket;
 
-  Connection(Socket socket, pid_t peer_pid) : socket_(std::move(socket)), peer_pid_(peer_pid) {}
+  // `patience` 0: without end.
+  Connection(EventLoop& loop, Socket socket, pid_t peer_pid, ConnectionQuota::Charge charge,
+             std::chrono::milliseconds patience)
+      : socket_(std::move(socket)),
+        peer_pid_(peer_pid),
+        charge_(std::move(charge)),
+        patience_(patience),
+        timer_(loop) {}
 
   // Begins to read. The handler must outlive its on_closed().
   void start(std::shared_ptr<ChannelHandler> handler);
@@ -34,17 +46,26 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
  private:
   static constexpr std::size_t kReadBytes = 64 * 1024;
   static constexpr std::size_t kMaxQueuedBytes = 4 * 1024 * 1024;
+  static constexpr std::chrono::microseconds kTurn{200};
 
   void read();
-  void take(std::span<const std::byte> bytes);
+  void receive();
+  void turn(std::span<const std::byte> bytes);
+  std::span<const std::byte> take(std::span<const std::byte> bytes);
   bool take_length(std::span<const std::byte>& bytes);
+  bool handle_frame(Deadline turn_ends);
+  bool frame_is_whole() const noexcept { return frame_bytes_ != 0 && frame_.size() == frame_bytes_; }
+  void keep_time();
   void write();
   void wait_to_write();
 
   Socket socket_;
   pid_t peer_pid_;
+  ConnectionQuota::Charge charge_;
+  std::chrono::milliseconds patience_;
+  Timer timer_;  // runs until the handshake is over, and while a frame is incomplete
   std::shared_ptr<ChannelHandler> handler_;
-  std::vector<std::byte> chunk_ = std::vector<std::byte>(kReadBytes);
+  std::vector<std::byte> rest_;  // read, and left for the next turn
   std::array<std::byte, 4> prefix_{};
   std::size_t prefix_bytes_ = 0;
   std::size_t frame_bytes_ = 0;

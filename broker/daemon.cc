@@ -1,9 +1,11 @@
 #include "broker/daemon.h"
 
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <string>
 #include <utility>
@@ -22,6 +24,24 @@ Opened open_or_clean_up(const Options& options, const Place& place, const StoreH
     if (!has_segments(place.name)) lock.remove_name();
     throw;
   }
+}
+
+// Each client takes up to three descriptors: its connection, its session, its process.
+constexpr rlim_t kDescriptorsOfAClient = 3;
+constexpr rlim_t kDescriptorsOfOurOwn = 32;
+constexpr std::uint64_t kConnectionsWithoutSession = 64;  // in a handshake, or that their sessions have left behind
+
+Server::Limits server_limits(const ClientLimits& clients, std::uint64_t max_sessions) {
+  Server::Limits limits{
+      .connections = {.of_user = clients.user_connections, .of_process = clients.process_connections},
+      .patience = std::chrono::milliseconds(static_cast<std::int64_t>(clients.patience_seconds * 1e3))};
+  std::uint64_t& of_user = limits.connections.of_user;
+  if (of_user == 0) of_user = max_sessions + kConnectionsWithoutSession;
+  rlimit descriptors{};
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0 && descriptors.rlim_cur > kDescriptorsOfOurOwn) {
+    of_user = std::min(of_user, (descriptors.rlim_cur - kDescriptorsOfOurOwn) / kDescriptorsOfAClient);
+  }
+  return limits;
 }
 
 }  // namespace
@@ -44,6 +64,7 @@ Daemon::Daemon(const Options& options, const Place& place, InstanceLock lock)
                 std::chrono::steady_clock::now(),
                 [this] { housekeeping_.run(); },
                 [this](bool keep, std::function<void()> answered) { stop(keep, std::move(answered)); }} {
+  store_.set_client_limits(options.client_limits);
   if (opened_.adopted) sessions_.adopt_all();
   loop_.on_end_signal([this](int signal) {
     spdlog::info("signal {} ({})", signal, sigabbrev_np(signal));
@@ -85,9 +106,9 @@ bool Daemon::segments_are_there() const {
 // The socket's name may be there already, as another one's that nobody listens on.
 void Daemon::make_server() {
   if (server_ != nullptr) server_->abandon();
-  server_ = std::make_unique<Server>(loop_, place_.socket, [this](const std::shared_ptr<Channel>& channel) {
-    return std::make_shared<Dispatch>(services_, channel);
-  });
+  server_ = std::make_unique<Server>(
+      loop_, place_.socket, server_limits(store_.client_limits(), store_.options().max_sessions),
+      [this](const std::shared_ptr<Channel>& channel) { return std::make_shared<Dispatch>(services_, channel); });
 }
 
 void Daemon::listen() {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <string>
 
+#include "broker/peer.h"
 #include "broker/statistics_reply.h"
 #include "proto/frame.h"
 #include "proto/layout.h"
@@ -69,23 +70,34 @@ Answer pinned(const Pinned& pin) {
 
 }  // namespace
 
-void Dispatch::on_frame(std::span<const std::byte> frame) {
+// The message is verified once, when it begins; its bytes are the same afterwards.
+void Dispatch::begin_message(std::span<const std::byte> frame) {
   const schema::RequestMessage& message = verified(frame);
   const auto& items = *message.items();
   const bool silent = std::all_of(items.begin(), items.end(),
                                   [](const Item* item) { return item->body_type() == schema::Request::Ring; });
   // The reply may outlive this object and its channel.
-  const auto reply =
-      std::make_shared<Reply>(message.sequence(), items.size(), [weak = weak_channel_, silent](const Builder& b) {
-        const auto channel = weak.lock();
-        if (channel != nullptr && !silent) channel->send(b);
-      });
-  for (flatbuffers::uoffset_t i = 0; i < items.size(); ++i) {
+  reply_ = std::make_shared<Reply>(message.sequence(), items.size(), [weak = weak_channel_, silent](const Builder& b) {
+    const auto channel = weak.lock();
+    if (channel != nullptr && !silent) channel->send(b);
+  });
+  next_item_ = 0;
+}
+
+bool Dispatch::on_frame(std::span<const std::byte> frame, Deadline turn_ends) {
+  if (!reply_) begin_message(frame);
+  const auto& message = *flatbuffers::GetRoot<schema::RequestMessage>(frame.data());
+  const auto& items = *message.items();
+  do {
+    const flatbuffers::uoffset_t i = next_item_++;
     check_phase(*items[i]);
-    answer_item(*items[i], message.sequence() + i, reply, i);
-  }
-  if (phase_ == Phase::kRefused) channel_.close("its session was refused");
+    answer_item(*items[i], message.sequence() + i, reply_, i);
+  } while (next_item_ < items.size() && Deadline::clock::now() < turn_ends);
+  const bool finished = next_item_ == items.size();
+  if (finished) reply_.reset();
+  if (phase_ == Phase::kRefused) channel_.close("its session is refused: " + refusal_);
   services_.after_message();
+  return finished;
 }
 
 void Dispatch::on_closed() {
@@ -102,6 +114,7 @@ void Dispatch::check_phase(const Item& item) {
   const bool is_hello = item.body_type() == schema::Request::Hello;
   const bool is_locked = item.body_type() == schema::Request::Locked;
   const std::string name = schema::EnumNameRequest(item.body_type());
+  if (phase_ == Phase::kRefused) throw ProtocolError(name + " after its session was refused: " + refusal_);
   if (is_hello != (phase_ == Phase::kNew)) {
     throw ProtocolError(is_hello ? "a second Hello" : name + " where its Hello should be");
   }
@@ -118,7 +131,8 @@ void Dispatch::answer_item(const Item& item, std::uint64_t sequence, const std::
     reply->set(index, handle(item, sequence));
   } catch (const ProtocolError&) {
     throw;
-  } catch (const std::exception&) {
+  } catch (const std::exception& e) {
+    if (phase_ == Phase::kRefused) refusal_ = e.what();
     reply->set(index, error_answer(std::current_exception()));
   }
 }
@@ -159,11 +173,21 @@ Answer Dispatch::handle(const Item& item, std::uint64_t sequence) {
   }
 }
 
+// As this broker's namespace numbers it, where it is to be seen there.
+pid_t Dispatch::pid_of(const schema::Hello& hello) const {
+  return channel_.peer_pid() > 0 ? channel_.peer_pid() : hello.pid();
+}
+
 Answer Dispatch::hello(const schema::Hello& hello) {
   phase_ = Phase::kRefused;  // until all is well
   check_layout(hello);
+  if (pid_is_forged(channel_.peer_pid(), hello.pid())) {
+    throw InvalidArgumentError("the client says that its pid is " + std::to_string(hello.pid()) +
+                               ", and the kernel that it is " + std::to_string(channel_.peer_pid()) +
+                               "; say the one of the process that connects");
+  }
   if (hello.session() != 0) return resume(hello);
-  session_ = services_.sessions.add(geteuid(), hello.pid());
+  session_ = services_.sessions.add(geteuid(), pid_of(hello));
   services_.sessions.connect(session_, channel_);
   phase_ = Phase::kWelcomed;
   return welcome(false);
@@ -179,11 +203,11 @@ Answer Dispatch::resume(const schema::Hello& hello) {
     throw RuntimeError("session " + std::to_string(session) + " is not locked by its client; attach as a new one");
   }
   services_.store.reconcile(session, span_of(hello.extents()), span_of(hello.spares()));
-  if (services_.store.session_info(session).parent != 0) services_.store.promote_heir(session, hello.pid());
+  if (services_.store.session_info(session).parent != 0) services_.store.promote_heir(session, pid_of(hello));
   session_ = session;
   services_.sessions.connect(session_, channel_);
   phase_ = Phase::kAttached;
-  spdlog::info("session {} (pid {}) is connected again", session_, hello.pid());
+  spdlog::info("session {} (pid {}) is connected again", session_, pid_of(hello));
   return welcome(true);
 }
 
@@ -244,7 +268,7 @@ Answer Dispatch::remove(const schema::Delete& request, std::uint64_t sequence) {
 }
 
 Answer Dispatch::send(const schema::Send& request) {
-  services_.store.send(request.entry(), request.generation(), request.token());
+  services_.store.send(request.entry(), request.generation(), request.token(), session_);
   return done();
 }
 

@@ -2,7 +2,8 @@
 //
 // Whatever a well-formed request runs into is an answer with an error; what breaks the protocol is a ProtocolError and
 // costs the connection: a message that does not verify or has no or too many items, an item without body, anything
-// before Hello, anything but Locked right after the Welcome of a new session, a second Hello.
+// before Hello, anything but Locked right after the Welcome of a new session, a second Hello, anything
+// after a refusal.
 // On the loop's thread.
 
 #ifndef TENSORBROKER_BROKER_DISPATCH_H_
@@ -10,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "broker/channel.h"
 #include "broker/reply.h"
@@ -27,7 +29,8 @@ class Dispatch final : public ChannelHandler {
   Dispatch(Services& services, const std::shared_ptr<Channel>& channel)
       : services_(services), channel_(*channel), weak_channel_(channel) {}
 
-  void on_frame(std::span<const std::byte> frame) override;
+  bool on_frame(std::span<const std::byte> frame, Deadline turn_ends) override;
+  bool greeted() const noexcept override { return phase_ == Phase::kAttached; }
   void on_closed() override;
 
  private:
@@ -36,6 +39,7 @@ class Dispatch final : public ChannelHandler {
 
   // Each returns the answer, or throws the error that is to be answered.
   Answer handle(const Item& item, std::uint64_t sequence);
+  pid_t pid_of(const schema::Hello& hello) const;
   Answer hello(const schema::Hello& hello);
   Answer resume(const schema::Hello& hello);
   Answer welcome(bool resumed) const;
@@ -51,6 +55,7 @@ class Dispatch final : public ChannelHandler {
   void grant(const schema::Grant& request, const std::shared_ptr<Reply>& reply, std::size_t item);
   void stop(const schema::Stop& request, const std::shared_ptr<Reply>& reply, std::size_t item);
 
+  void begin_message(std::span<const std::byte> frame);
   void check_phase(const Item& item);
   void answer_item(const Item& item, std::uint64_t sequence, const std::shared_ptr<Reply>& reply, std::size_t index);
 
@@ -59,6 +64,10 @@ class Dispatch final : public ChannelHandler {
   std::weak_ptr<Channel> weak_channel_;
   Phase phase_ = Phase::kNew;
   std::uint64_t session_ = 0;
+  std::string refusal_;
+  // Of the message that is being handled; none: null.
+  std::shared_ptr<Reply> reply_;
+  flatbuffers::uoffset_t next_item_ = 0;
 };
 
 }  // namespace tensorbroker::broker

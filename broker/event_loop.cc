@@ -1,5 +1,7 @@
 #include "broker/event_loop.h"
 
+#include <unistd.h>
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -79,7 +81,14 @@ void Timer::stop() {
 }
 
 struct ReadableWatch::State {
-  State(asio::io_context& context, int fd) : descriptor(context, fd) {}
+  State(asio::io_context& context, int fd) : descriptor(context) {
+    try {
+      descriptor.assign(fd);
+    } catch (...) {
+      close(fd);
+      throw;
+    }
+  }
 
   asio::posix::stream_descriptor descriptor;
   bool dropped = false;

@@ -59,6 +59,7 @@ class Timer {
 // Calls a task once when a descriptor becomes readable. Owns the descriptor.
 class ReadableWatch {
  public:
+  // Throws std::exception, having closed the descriptor, where the kernel has no room to watch it.
   ReadableWatch(EventLoop& loop, int fd, std::function<void()> task);
   ReadableWatch(const ReadableWatch&) = delete;
   ReadableWatch& operator=(const ReadableWatch&) = delete;

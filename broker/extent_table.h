@@ -52,6 +52,7 @@ class ExtentTable {
   }
   void clear_declined(const Catalog& catalog);
 
+  std::uint64_t limit() const noexcept { return table_.limit(); }
   // nullptr where there is none.
   const Extent* find(std::uint32_t id) const;
   // The extent in which all of `range` lies; nullptr where it lies in none, or partly.

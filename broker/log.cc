@@ -5,6 +5,9 @@
 #include <spdlog/spdlog.h>
 #include <tensorbroker/error.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -13,6 +16,26 @@ namespace {
 
 constexpr std::size_t kMaxBytes = 8 * 1024 * 1024;
 constexpr std::size_t kOldFiles = 2;
+
+// Lines that may be written: so many at once, and so many more each second.
+class LineBudget {
+ public:
+  bool spend(std::chrono::steady_clock::time_point now) {
+    const std::chrono::duration<double> since = now - last_;
+    lines_ = std::min(kBurst, lines_ + since.count() * kEachSecond);
+    last_ = now;
+    if (lines_ < 1) return false;
+    lines_ -= 1;
+    return true;
+  }
+
+ private:
+  static constexpr double kBurst = 50;
+  static constexpr double kEachSecond = 5;
+
+  double lines_ = kBurst;
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
 
 }  // namespace
 
@@ -32,6 +55,18 @@ void open_log(const std::string& path, const std::string& level, bool foreground
   // A full disk costs lines of the log, never the broker.
   logger->set_error_handler([](const std::string&) {});
   spdlog::set_default_logger(std::move(logger));
+}
+
+void log_refusal(const std::string& text) {
+  static LineBudget budget;
+  static std::uint64_t left_out = 0;
+  if (!budget.spend(std::chrono::steady_clock::now())) {
+    ++left_out;
+    return;
+  }
+  if (left_out > 0) spdlog::warn("{} lines about clients that were refused are left out here", left_out);
+  left_out = 0;
+  spdlog::warn("{}", text);
 }
 
 void close_log() noexcept { spdlog::shutdown(); }

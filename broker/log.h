@@ -13,6 +13,11 @@ namespace tensorbroker::broker {
 // written, with the remedy.
 void open_log(const std::string& path, const std::string& level, bool foreground);
 
+// Warns of a client that was refused or lost its connection. What clients can bring about as often as they like must
+// neither fill the log nor keep the broker writing it: beyond a burst and a few lines a second, such lines are only
+// counted, and the next one says how many there were. On one thread.
+void log_refusal(const std::string& text);
+
 // Writes out what is buffered and lets go of the file.
 void close_log() noexcept;
 

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint32_t kMostTensors = 1u << 24;
 constexpr std::uint32_t kMostSessions = 65536;
+constexpr std::uint64_t kMostCount = 1ULL << 32;
 constexpr std::uint64_t kMostBytes = 1ULL << 46;  // four times this is still well inside the address space
 
 // A check of CLI11: the text of what is wrong, or nothing.
@@ -67,6 +68,22 @@ void add_limits(CLI::App& app, Options& options) {
       ->type_name("SECONDS");
 }
 
+void add_client_limits(CLI::App& app, ClientLimits& limits) {
+  const auto add = [&app](const char* name, std::uint64_t& target, const char* text) {
+    app.add_option(name, target, text)->check(CLI::Range(std::uint64_t{0}, kMostCount).description(""));
+  };
+  add("--session-tensors", limits.session_tensors, "Tensors that one client may have published; 0: no limit (default)");
+  add("--user-tensors", limits.user_tensors, "Tensors that one user may have published; 0: no limit (default)");
+  add("--user-sessions", limits.user_sessions, "Sessions of one user; 0: --max-sessions for all (default)");
+  add("--user-connections", limits.user_connections,
+      "Connections of one user; 0: --max-sessions and 64 more, as far as descriptors go (default)");
+  add("--process-connections", limits.process_connections, "Connections of one process (default: 128); 0: no limit");
+  app.add_option("--client-timeout", limits.patience_seconds,
+                 "End a connection whose handshake or message takes so long (default: 10); 0: never")
+      ->check(CLI::Validator(wrong_seconds, ""))
+      ->type_name("SECONDS");
+}
+
 void add_process_options(CLI::App& app, Options& options, std::string& group) {
   app.add_option("--instance", options.instance, "Name of the instance to serve (default: default)")
       ->check(CLI::Validator(wrong_instance, ""))
@@ -96,6 +113,7 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv, std:
   CLI::App app("The broker of tensorbroker: gives processes the same tensor in the same memory.", "tensorbrokerd");
   add_process_options(app, options, group);
   add_limits(app, options);
+  add_client_limits(app, options.client_limits);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

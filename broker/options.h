@@ -12,6 +12,8 @@
 #include <string>
 #include <variant>
 
+#include "broker/client_limits.h"
+
 namespace tensorbroker::broker {
 
 struct Options {
@@ -20,6 +22,7 @@ struct Options {
   std::string log_level = "info";
   std::optional<int> ready_fd;
   bool detach = false;
+  ClientLimits client_limits;
 
   // Recorded in the catalog, and kept by a successor unless said again.
   std::optional<std::uint64_t> capacity;       // bytes, whole pages, > 0

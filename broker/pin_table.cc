@@ -92,6 +92,11 @@ void PinTable::expire(const Catalog& catalog, std::uint64_t now_ns) {
   while (!by_deadline_.empty() && by_deadline_.begin()->first <= now_ns) drop(catalog, by_deadline_.begin()->second);
 }
 
+std::uint64_t PinTable::count(std::uint64_t session) const {
+  const auto at = counts_.find(session);
+  return at != counts_.end() ? at->second : 0;
+}
+
 std::optional<std::uint64_t> PinTable::next_deadline() const {
   if (by_deadline_.empty()) return std::nullopt;
   return by_deadline_.begin()->first;
@@ -108,12 +113,14 @@ void PinTable::insert(std::uint32_t slot, const Pin& pin) {
   pins_.emplace(slot, pin);
   by_deadline_.emplace(pin.deadline_ns, slot);
   by_purpose_.insert(key_of(pin, slot));
+  ++counts_[payer_of(pin)];
 }
 
 void PinTable::forget(std::uint32_t slot) {
   const auto at = pins_.find(slot);
   by_deadline_.erase({at->second.deadline_ns, slot});
   by_purpose_.erase(key_of(at->second, slot));
+  if (const auto counted = counts_.find(payer_of(at->second)); --counted->second == 0) counts_.erase(counted);
   pins_.erase(at);
 }
 

@@ -25,7 +25,8 @@ struct Pin {
   EntryId entry = kNoEntry;
   std::uint64_t generation = 0;  // live bit clear
   std::uint64_t deadline_ns = 0;
-  std::uint64_t token = 0;  // of what is on its way
+  std::uint64_t token = 0;   // of what is on its way
+  std::uint64_t sender = 0;  // the session that pays for what is on its way; 0: not known any more
 };
 
 class PinTable {
@@ -45,6 +46,8 @@ class PinTable {
   void remove_session(const Catalog& catalog, std::uint64_t session);
   void expire(const Catalog& catalog, std::uint64_t now_ns);
 
+  // Pins of this session, and those of what it has sent.
+  std::uint64_t count(std::uint64_t session) const;
   std::optional<std::uint64_t> next_deadline() const;
   const std::map<std::uint32_t, Pin>& all() const noexcept { return pins_; }
 
@@ -53,6 +56,7 @@ class PinTable {
 
   // What a pin is for, and its slot. (An entry that is pinned keeps its generation.)
   using Key = std::tuple<EntryId, std::uint64_t, std::uint64_t, std::uint32_t>;
+  static std::uint64_t payer_of(const Pin& pin) { return pin.session != 0 ? pin.session : pin.sender; }
   static Key key_of(const Pin& pin, std::uint32_t slot) { return {pin.entry, pin.session, pin.token, slot}; }
 
   std::uint32_t take_slot(const SegmentFile& file);
@@ -65,6 +69,7 @@ class PinTable {
   std::map<std::uint32_t, Pin> pins_;  // by slot
   std::set<std::pair<std::uint64_t, std::uint32_t>> by_deadline_;
   std::set<Key> by_purpose_;
+  std::map<std::uint64_t, std::uint64_t> counts_;  // by who pays
   std::vector<std::uint32_t> free_;
 };
 

@@ -1,7 +1,6 @@
 #include "broker/server.h"
 
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <tensorbroker/error.h>
@@ -12,9 +11,15 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
+#include <exception>
 #include <utility>
+#include <vector>
 
 #include "broker/connection.h"
+#include "broker/log.h"
+#include "broker/reply.h"
+#include "proto/frame.h"
 
 namespace tensorbroker::broker {
 
@@ -28,11 +33,29 @@ constexpr std::chrono::milliseconds kPause{100};
 
 int spare_descriptor() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
+// Answers what the newcomer has not asked yet, as far as its socket takes it, so that it learns why it is refused.
+void tell(int socket, const std::exception_ptr& why) {
+  Reply reply(0, 1, [socket](const flatbuffers::FlatBufferBuilder& message) {
+    const std::uint32_t length = message.GetSize();
+    std::vector<std::byte> frame(kFrameLengthBytes + length);
+    std::memcpy(frame.data(), &length, kFrameLengthBytes);
+    std::memcpy(frame.data() + kFrameLengthBytes, message.GetBufferPointer(), length);
+    [[maybe_unused]] const ssize_t sent = ::send(socket, frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  });
+  reply.set(0, error_answer(why));
+}
+
 }  // namespace
 
 struct Server::Acceptor : std::enable_shared_from_this<Acceptor> {
-  Acceptor(asio::io_context& context, MakeHandler make)
-      : acceptor(context), pause(context), make_handler(std::move(make)), spare(spare_descriptor()) {}
+  Acceptor(EventLoop& events, const Limits& limits, MakeHandler make)
+      : loop(events),
+        acceptor(events.context()),
+        pause(events.context()),
+        make_handler(std::move(make)),
+        quota(limits.connections),
+        patience(limits.patience),
+        spare(spare_descriptor()) {}
   ~Acceptor() {
     if (spare >= 0) close(spare);
   }
@@ -42,9 +65,12 @@ struct Server::Acceptor : std::enable_shared_from_this<Acceptor> {
   void accepted(Protocol::socket socket);
   void refuse_one();
 
+  EventLoop& loop;
   Protocol::acceptor acceptor;
   asio::steady_timer pause;
   MakeHandler make_handler;
+  ConnectionQuota quota;
+  std::chrono::milliseconds patience;
   int spare;
   std::string path;
 };
@@ -77,15 +103,18 @@ void Server::Acceptor::accept() {
 
 // Gives up the spare descriptor to take the connection that waits, and closes it: its client learns at once.
 void Server::Acceptor::refuse_one() {
-  spdlog::error("a connection is refused: out of descriptors; raise the limit (`ulimit -n`)");
+  const QuotaError error("the connection is refused: the broker (pid " + std::to_string(getpid()) +
+                         ") is out of descriptors; close some clients, or raise its limit (`ulimit -n`)");
+  log_refusal(error.what());
   if (spare >= 0) close(std::exchange(spare, -1));
   const int refused = accept4(acceptor.native_handle(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  if (refused >= 0) tell(refused, std::make_exception_ptr(error));
   if (refused >= 0) close(refused);
   spare = spare_descriptor();
   // A flood must not keep the loop from its other clients, which may give descriptors up.
   pause.expires_after(kPause);
-  pause.async_wait([self = shared_from_this()](error_code error) {
-    if (!error && self->acceptor.is_open()) self->accept();
+  pause.async_wait([self = shared_from_this()](error_code failed) {
+    if (!failed && self->acceptor.is_open()) self->accept();
   });
 }
 
@@ -93,16 +122,23 @@ void Server::Acceptor::accepted(Protocol::socket socket) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != geteuid()) {
-    spdlog::warn("a connection of uid {} (pid {}) is refused: this broker serves uid {}", peer.uid, peer.pid,
-                 geteuid());
+    log_refusal("a connection of uid " + std::to_string(peer.uid) + " (pid " + std::to_string(peer.pid) +
+                ") is refused: this broker serves uid " + std::to_string(geteuid()));
     return;
   }
-  const auto connection = std::make_shared<Connection>(std::move(socket), peer.pid);
-  connection->start(make_handler(connection));
+  try {
+    auto charge = quota.charge(peer.uid, peer.pid);
+    const auto connection =
+        std::make_shared<Connection>(loop, std::move(socket), peer.pid, std::move(charge), patience);
+    connection->start(make_handler(connection));
+  } catch (const QuotaError& e) {
+    log_refusal(e.what());
+    tell(socket.native_handle(), std::current_exception());
+  }
 }
 
-Server::Server(EventLoop& loop, const std::string& path, MakeHandler make_handler)
-    : acceptor_(std::make_shared<Acceptor>(loop.context(), std::move(make_handler))) {
+Server::Server(EventLoop& loop, const std::string& path, const Limits& limits, MakeHandler make_handler)
+    : acceptor_(std::make_shared<Acceptor>(loop, limits, std::move(make_handler))) {
   acceptor_->listen(path);
   acceptor_->accept();
 }

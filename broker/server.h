@@ -1,16 +1,18 @@
 // The listening socket: accepts the clients of this user and hands each connection to a handler.
 //
-// Out of descriptors it refuses the newcomer, by a descriptor that it keeps for that, and goes on; nothing here ends
-// the broker. On the loop's thread.
+// A newcomer beyond the limits, or beyond what this process has descriptors for (it keeps one for that), is told why
+// and refused; nothing here ends the broker. On the loop's thread.
 
 #ifndef TENSORBROKER_BROKER_SERVER_H_
 #define TENSORBROKER_BROKER_SERVER_H_
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "broker/channel.h"
+#include "broker/connection_quota.h"
 #include "broker/event_loop.h"
 
 namespace tensorbroker::broker {
@@ -19,9 +21,14 @@ class Server {
  public:
   using MakeHandler = std::function<std::shared_ptr<ChannelHandler>(std::shared_ptr<Channel>)>;
 
+  struct Limits {
+    ConnectionLimits connections;
+    std::chrono::milliseconds patience{0};  // with an unfinished handshake or message; 0: without end
+  };
+
   // Binds `path` with mode 0600, over a stale socket that lies there: the caller holds the instance's lock.
   // Throws Error where it cannot be bound, with the remedy.
-  Server(EventLoop& loop, const std::string& path, MakeHandler make_handler);
+  Server(EventLoop& loop, const std::string& path, const Limits& limits, MakeHandler make_handler);
   // Removes the socket's name.
   ~Server();
 

@@ -5,12 +5,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
+
+#include "broker/log.h"
 
 namespace tensorbroker::broker {
 namespace {
 
+constexpr std::size_t kMaxHeirs = 8;  // one is in use, unless forks overlap
 constexpr std::chrono::milliseconds kFirstLook{2};
 constexpr std::chrono::milliseconds kLooks{1000};
 
@@ -35,18 +39,33 @@ void SessionRegistry::adopt_all() {
 
 std::uint64_t SessionRegistry::add(uid_t uid, pid_t pid) {
   const std::uint64_t session = store_.add_session(uid, pid);
-  watch(session);
+  watch_new(session);
   return session;
+}
+
+// One that cannot be watched is not to stay: nobody would see its end.
+void SessionRegistry::watch_new(std::uint64_t session) {
+  try {
+    watch(session);
+  } catch (...) {
+    store_.remove_session(session);
+    throw;
+  }
 }
 
 std::uint64_t SessionRegistry::add_heir(std::uint64_t parent) {
   const SessionInfo info = store_.session_info(parent);
+  if (store_.heirs_of(parent).size() >= kMaxHeirs) {
+    log_refusal("session " + std::to_string(parent) + " gets no heir: it has " + std::to_string(kMaxHeirs) +
+                " that no child took over");
+    return 0;
+  }
   try {
     const std::uint64_t heir = store_.add_session(info.uid, info.pid, parent);
-    watch(heir);
+    watch_new(heir);
     return heir;
-  } catch (const OutOfMemoryError& e) {
-    spdlog::warn("session {} (pid {}) gets no heir: {}", parent, info.pid, e.what());
+  } catch (const Error& e) {
+    log_refusal("session " + std::to_string(parent) + " gets no heir: " + e.what());
     return 0;
   }
 }
@@ -79,9 +98,13 @@ void SessionRegistry::watch_process(std::uint64_t session, Watched& watched, pid
   watched.process.reset();
   const int fd = pid > 0 ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1;
   if (fd < 0) return;  // a closed connection prompts the look then
-  watched.process = std::make_unique<ReadableWatch>(loop_, fd, [this, session] {
-    if (const auto found = watched_.find(session); found != watched_.end()) suspect(found->second);
-  });
+  try {
+    watched.process = std::make_unique<ReadableWatch>(loop_, fd, [this, session] {
+      if (const auto found = watched_.find(session); found != watched_.end()) suspect(found->second);
+    });
+  } catch (const std::exception& e) {
+    spdlog::warn("the process of session {} (pid {}) is not watched: {}", session, pid, e.what());
+  }
 }
 
 void SessionRegistry::disconnect(std::uint64_t session, const Channel& channel) {

@@ -34,7 +34,8 @@ class SessionRegistry {
   // entries are looked at each second, since a release rung at a dead broker is lost.
   void adopt_all();
 
-  // A new session for a client, without connection yet. Throws as Store::add_session does.
+  // A new session for a client, without connection yet. Throws as Store::add_session does, and RuntimeError where the
+  // broker is out of descriptors; there is no session then.
   std::uint64_t add(uid_t uid, pid_t pid);
   // A session to be inherited by the next forked child of `parent`; 0 where none is to be had.
   std::uint64_t add_heir(std::uint64_t parent);
@@ -69,6 +70,7 @@ class SessionRegistry {
   };
 
   Watched& watch(std::uint64_t session);
+  void watch_new(std::uint64_t session);
   void watch_process(std::uint64_t session, Watched& watched, pid_t pid);
   void suspect(Watched& watched);
   void look();

@@ -20,6 +20,7 @@ Store::State::State(InstanceName instance_name, std::uint64_t id, Catalog mapped
       options(catalog.options()),
       records("sessions", catalog.tables().sessions_offset(), sizeof(SessionRecord), catalog.tables().sessions_limit(),
               kRecordStep),
+      accounts(name.uid),
       entries(catalog),
       heap(catalog),
       index(catalog.view()),

@@ -2,7 +2,8 @@
 // sessions. The parts of Store share it; nobody else sees it.
 //
 // Not thread safe. Accounting: `used` counts the bytes of extents (unless taken), of grants under way, and of the pages
-// of blocks that lie in no extent.
+// of blocks that lie in no extent. A session's `charged` is what `used` counts of its extents and grants; `accounts`
+// has the rest of what it pays for.
 
 #ifndef TENSORBROKER_BROKER_STATE_H_
 #define TENSORBROKER_BROKER_STATE_H_
@@ -13,7 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "broker/accounts.h"
 #include "broker/block_map.h"
+#include "broker/client_limits.h"
 #include "broker/entry_table.h"
 #include "broker/extent_table.h"
 #include "broker/header_heap.h"
@@ -63,11 +66,13 @@ struct Store::State {
   ArenaFile arena;
   StoreHooks hooks;
   CatalogOptions options;
+  ClientLimits clients;
   bool closed = false;
 
   GrowingTable records;  // of sessions
   std::vector<std::uint32_t> free_records;
   std::map<std::uint64_t, Session> sessions;  // by id: parents before their heirs
+  Accounts accounts;
 
   EntryTable entries;
   HeaderHeap heap;
@@ -99,14 +104,28 @@ struct Store::State {
   void forget(std::uint64_t id);              // unmaps and unlinks
 
   // ---- store_memory.cc
-  void check_quota(const Session& session, std::uint64_t bytes) const;
   std::vector<Range> make_room(const PagePool::Take& take, std::uint64_t requester);
   std::uint64_t shortage(const PagePool::Take& take) const;
   bool take_free_extents(std::uint64_t bytes, std::uint64_t requester);
   std::vector<std::uint32_t> takeable(std::uint64_t requester) const;
   std::optional<PendingGrant> end_pending(const Range& range);
+  void charge_block(EntryId id, const Range& block);
   void release_extent(std::uint32_t id, Warmth warmth);
   OutOfMemoryError memory_error(std::uint64_t bytes, int error) const;
+
+  // ---- store_quota.cc: those that check throw QuotaError
+  Use use_of_records(EntryId id) const;
+  Use use_of_leases(const Session& session) const;
+  std::map<std::uint64_t, Use> held_for_others() const;
+  Use use_of(const Session& session) const;
+  Use use_of_user(uid_t uid) const;
+  void check_bytes(const Session& session, std::uint64_t bytes, std::uint64_t slack) const;
+  void check_quota(const Session& session, std::uint64_t bytes) const;
+  void check_tensors(const Session& session, EntryId replaced) const;
+  void check_publication_quota(const Session& session, EntryId replaced, std::uint64_t header_bytes);
+  void check_sessions(uid_t uid) const;
+  void check_pins(std::uint64_t session) const;
+  void check_extents(const Session& session) const;
 
   // ---- store_names.cc
   std::optional<std::uint64_t> repeated(const Session& session, std::uint64_t sequence) const;

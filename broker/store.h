@@ -23,7 +23,9 @@
 #include <string_view>
 #include <vector>
 
+#include "broker/accounts.h"
 #include "broker/arena_file.h"
+#include "broker/client_limits.h"
 #include "broker/range.h"
 #include "proto/catalog.h"
 #include "proto/session.h"
@@ -140,10 +142,13 @@ class Store {
   // For a successor that was told otherwise by explicit flags. `capacity` is cut down to the arena's address range.
   void set_limits(std::uint64_t capacity, std::uint64_t session_limit, std::uint64_t user_limit,
                   double idle_exit_seconds);
+  // Limits on what one client or user may have; none before this is called.
+  void set_client_limits(const ClientLimits& limits);
+  const ClientLimits& client_limits() const noexcept;
 
   // ---- sessions
-  // Creates segment and record. `parent` != 0: an heir. Throws QuotaError where max_sessions is reached, and
-  // OutOfMemoryError.
+  // Creates segment and record. `parent` != 0: an heir. Throws QuotaError where max_sessions or the user's limit
+  // is reached, and OutOfMemoryError.
   std::uint64_t add_session(uid_t uid, pid_t pid, std::uint64_t parent = 0);
   // Death, or refusal: spares, pins and extents are freed, the record removed, the segment unlinked, and a reclaim pass
   // run. Heirs are the caller's to look at (heirs_of), before or after. No effect on an unknown id.
@@ -156,8 +161,11 @@ class Store {
   // Throw NotFoundError for an unknown id.
   SessionInfo session_info(std::uint64_t session) const;
   SessionSegment& session_mapping(std::uint64_t session);
+  // All that counts against its limits: its extents and grants, what accounts.h says, and what is retired and it alone
+  // leases.
+  Use charged_to(std::uint64_t session) const;
   // Makes at least `cells` lease cells usable, at most kLeasesLimit, in the session and its heirs; returns how many
-  // are.
+  // are. Throws QuotaError, OutOfMemoryError.
   std::uint32_t grow_leases(std::uint64_t session, std::uint32_t cells);
   // What a reconnecting client believes is its own: the rest of what the catalog says is freed (extents: nobody maps
   // them any more). Throws RuntimeError, having freed nothing, where a listed extent is not this session's.
@@ -189,22 +197,24 @@ class Store {
   // ---- names
   // Mutations are idempotent by (session, sequence), sequence > 0: a repeated one gives its first result and has no
   // effect. The entry is one of the session's spares. Returns the generation; its live bit is clear if anonymous.
-  // Throws InvalidArgumentError, ExistsError, OutOfMemoryError.
+  // Throws InvalidArgumentError, ExistsError, QuotaError, OutOfMemoryError.
   std::uint64_t publish(std::uint64_t session, std::uint64_t sequence, const Publication& publication);
   // Throws NotFoundError (no such name) or ReplacedError (another generation is there).
   void remove(std::uint64_t session, std::uint64_t sequence, std::string_view name, std::uint64_t generation);
 
   // Keeps an entry for a session that is about to lease it: what a name leads to now, or what a handle denotes, live
-  // or not. For kPinSeconds at most. Throws NotFoundError, OutOfMemoryError (too many pins).
+  // or not. For kPinSeconds at most. Throws NotFoundError, QuotaError (kMaxPins of one session),
+  // OutOfMemoryError (too many pins).
   static constexpr int kPinSeconds = 10;
+  static constexpr std::uint64_t kMaxPins = 16384;
   Pinned pin_name(std::uint64_t session, std::string_view name);
   Pinned pin_entry(std::uint64_t session, EntryId entry, std::uint64_t generation);
   void unpin(std::uint64_t session, EntryId entry, std::uint64_t generation);
   // Keeps an entry that is sent from one process to another: until receive() names the token, or for kSentSeconds,
-  // whoever dies meanwhile. A repeated token has no effect. Throws InvalidArgumentError (token 0), NotFoundError,
-  // OutOfMemoryError.
+  // whoever dies meanwhile. A repeated token has no effect. Counts against the sender. Throws InvalidArgumentError
+  // (token 0), NotFoundError, OutOfMemoryError.
   static constexpr int kSentSeconds = 60;
-  void send(EntryId entry, std::uint64_t generation, std::uint64_t token);
+  void send(EntryId entry, std::uint64_t generation, std::uint64_t token, std::uint64_t sender = 0);
   // As pin_entry(); what was sent with this token has then arrived. A token that is not on its way (any more) does not
   // matter, where the entry is still there.
   Pinned receive(std::uint64_t session, EntryId entry, std::uint64_t generation, std::uint64_t token);

@@ -27,18 +27,6 @@ Word& state_word(std::map<std::uint64_t, Session>& sessions, const Extent& exten
 
 }  // namespace
 
-void Store::State::check_quota(const Session& session, std::uint64_t bytes) const {
-  const auto check = [bytes](const std::string& whose, std::uint64_t charged, std::uint64_t limit, const char* flag) {
-    if (limit == 0 || charged + bytes <= limit) return;
-    throw QuotaError("asked for " + std::to_string(bytes) + " bytes: " + whose + " uses " + std::to_string(charged) +
-                     " of its limit of " + std::to_string(limit) + "; let go of tensors, or raise " + flag);
-  };
-  check("session " + std::to_string(session.id), session.charged, options.session_limit, "--session-limit");
-  std::uint64_t of_user = 0;
-  for (const auto& [id, other] : sessions) of_user += other.uid == session.uid ? other.charged : 0;
-  check("user " + std::to_string(session.uid), of_user, options.user_limit, "--user-limit");
-}
-
 OutOfMemoryError Store::State::memory_error(std::uint64_t bytes, int error) const {
   std::string hint = "delete tensors or let go of them, or start the broker with a larger --capacity";
   if (error == ENOSPC) {
@@ -114,6 +102,7 @@ Reservation Store::begin_grant(std::uint64_t id, std::uint64_t wanted) {
   if (wanted > s.options.capacity) throw s.memory_error(wanted, 0);
   const std::uint64_t bytes = round_up_to_page(wanted);
   s.check_quota(session, bytes);
+  s.check_extents(session);
 
   std::optional<PagePool::Take> take = s.pool.take(bytes);
   if (!take) {
@@ -187,6 +176,12 @@ OutOfMemoryError Store::abort_grant(const Reservation& reservation, int error) {
   return s.memory_error(reservation.range.bytes, error);
 }
 
+// A block that lies in no extent any more is its publisher's to pay for.
+void Store::State::charge_block(EntryId id, const Range& block) {
+  accounts.charge(catalog.entry(id).owner.load(std::memory_order_relaxed),
+                  {.bytes = static_cast<std::int64_t>(block.bytes), .tensors = 0});
+}
+
 // Takes an extent from its owner's hands: pages under blocks stay where they are, the others go to the pool.
 void Store::State::release_extent(std::uint32_t id, Warmth warmth) {
   const Extent extent = *extents.find(id);
@@ -197,6 +192,7 @@ void Store::State::release_extent(std::uint32_t id, Warmth warmth) {
     empty.erase(covered);
     used += covered.bytes;
   }
+  blocks.for_each_in(extent.range, [this](const Range& block, EntryId entry) { charge_block(entry, block); });
   if (extent.taken) {
     warmth = Warmth::kUnknown;  // its owner may have written there since
     std::erase(taken_to_punch, extent.range);

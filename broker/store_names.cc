@@ -42,7 +42,7 @@ Range Store::State::check_block(const Session& owner, const Publication& p) cons
     throw InvalidArgumentError("a block of " + std::to_string(p.block_bytes) + " bytes at " +
                                std::to_string(p.block_offset) + " was published: " + why);
   };
-  if (p.block_bytes > options.arena_bytes) refuse("it is larger than the arena");
+  if (p.block_bytes > options.arena_bytes || p.block_offset > options.arena_bytes) refuse("it lies beyond the arena");
   const std::uint64_t alignment = block_alignment(p.block_bytes, p.is_mutable);
   if (p.block_offset % alignment != 0) refuse("its offset must be a multiple of " + std::to_string(alignment));
   const Range block{p.block_offset, padded_block_bytes(p.block_bytes, p.is_mutable)};
@@ -110,6 +110,7 @@ void Store::State::apply(Session& actor, const Mutation& m) {
   if (m.cell != kNoCell) index.changed(before, m.cell_value);
   if (m.entry != kNoEntry) {
     actor.spares.erase(m.entry);
+    accounts.charge(actor.id, use_of_records(m.entry));
     const Range block = block_of(m.entry);
     blocks.insert(block, m.entry);
     if (m.cell != kNoCell) {
@@ -138,6 +139,7 @@ std::uint64_t Store::publish(std::uint64_t id, std::uint64_t sequence, const Pub
   const std::uint64_t hash = hash_name(p.name);
   const NameIndex::Place place = named ? s.place_for(hash, p) : NameIndex::Place{kNoCell, kNoEntry};
 
+  s.check_publication_quota(session, place.entry, heap_record_bytes(p.name.size(), p.header.size()));
   Word& counter = s.catalog.root().next_generation;
   const std::uint64_t generation = counter.load(std::memory_order_relaxed) << 1 | (named ? 1 : 0);
   const HeapRef header = s.store_header(p, generation);

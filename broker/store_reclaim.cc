@@ -18,11 +18,12 @@ Pin pin_of(std::uint64_t session, EntryId entry, std::uint64_t generation) {
 }
 
 // Nobody's, until it is received.
-Pin pin_of_sent(EntryId entry, std::uint64_t generation, std::uint64_t token) {
+Pin pin_of_sent(EntryId entry, std::uint64_t generation, std::uint64_t token, std::uint64_t sender = 0) {
   return {.entry = entry,
           .generation = retired(generation),
           .deadline_ns = boottime_in_seconds(Store::kSentSeconds),
-          .token = token};
+          .token = token,
+          .sender = sender};
 }
 
 // Whether the ring holds, or held not long ago, the return of this block: a broker may have been killed between giving
@@ -76,7 +77,12 @@ bool Store::State::free_entry(EntryId id) {
   const Extent* const extent = block.empty() ? nullptr : extents.containing(block);
   if (extent != nullptr && !return_block(sessions.at(extent->owner), block, entry.generation.load())) return false;
   blocks.erase(block);
-  if (extent == nullptr) empty_pages(block);
+  const std::uint64_t publisher = entry.owner.load(std::memory_order_relaxed);
+  accounts.discharge(publisher, use_of_records(id));
+  if (extent == nullptr) {
+    empty_pages(block);
+    accounts.discharge(publisher, {.bytes = static_cast<std::int64_t>(block.bytes), .tensors = 0});
+  }
   counted.retired -= block.bytes;
   entries.release(catalog, id);
   heap.free(HeapRef::unpack(entry.header.load(std::memory_order_relaxed)));
@@ -138,18 +144,21 @@ Pinned Store::pin_entry(std::uint64_t id, EntryId entry, std::uint64_t generatio
   s.session(id);
   const std::uint64_t present = s.check_used(entry, generation);
   s.pins.expire(s.catalog, boottime_ns());
+  s.check_pins(id);
   s.pins.add(s.catalog, s.file, pin_of(id, entry, generation));
   return {.entry = entry, .generation = present};
 }
 
-void Store::send(EntryId entry, std::uint64_t generation, std::uint64_t token) {
+void Store::send(EntryId entry, std::uint64_t generation, std::uint64_t token, std::uint64_t sender) {
   State& s = *state_;
   s.check_open();
   if (token == 0) throw InvalidArgumentError("entry " + std::to_string(entry) + " was sent with the token 0");
   s.check_used(entry, generation);
-  const Pin pin = pin_of_sent(entry, generation, token);
+  const Pin pin = pin_of_sent(entry, generation, token, sender);
   s.pins.expire(s.catalog, boottime_ns());
-  if (!s.pins.contains(pin)) s.pins.add(s.catalog, s.file, pin);
+  if (s.pins.contains(pin)) return;
+  if (sender != 0) s.check_pins(sender);
+  s.pins.add(s.catalog, s.file, pin);
 }
 
 Pinned Store::receive(std::uint64_t id, EntryId entry, std::uint64_t generation, std::uint64_t token) {

@@ -51,6 +51,7 @@ std::uint64_t Store::add_session(uid_t uid, pid_t pid, std::uint64_t parent) {
     throw QuotaError("the instance has " + std::to_string(s.sessions.size()) + " sessions, as many as its limit of " +
                      std::to_string(s.options.max_sessions) + "; raise --max-sessions");
   }
+  s.check_sessions(uid);
   if (s.free_records.empty()) {
     const std::uint64_t before = s.records.committed();
     s.records.ensure(s.file, before + 1);
@@ -72,6 +73,7 @@ std::uint64_t Store::add_session(uid_t uid, pid_t pid, std::uint64_t parent) {
   s.free_records.pop_back();
   s.write_record(session);
   const auto [at, added] = s.sessions.emplace(id, std::move(session));
+  s.accounts.open(id, uid);
   if (s.hooks.mapped) s.hooks.mapped(at->second.segment);
   if (parent == 0) return id;
   try {  // room for every lease that its parent may copy
@@ -91,6 +93,8 @@ void Store::remove_session(std::uint64_t id) {
   for (const EntryId spare : session.spares) s.entries.release(s.catalog, spare);
   s.pins.remove_session(s.catalog, id);
   while (!session.extents.empty()) s.release_extent(*session.extents.begin(), Warmth::kWarm);
+  s.accounts.discharge(id, s.use_of_leases(session));
+  s.accounts.close(id);
   s.catalog.session(session.record).id.store(0, std::memory_order_seq_cst);
   s.free_records.push_back(session.record);
   s.forget(id);
@@ -134,10 +138,13 @@ std::uint32_t Store::grow_leases(std::uint64_t id, std::uint32_t cells) {
   constexpr auto kCellsInPage = static_cast<std::uint32_t>(kPageSize / sizeof(Word));
   const auto wanted = static_cast<std::uint32_t>(round_up(std::min(cells, kLeasesLimit), kCellsInPage));
   if (wanted <= session.leases_committed) return session.leases_committed;
+  const std::uint64_t bytes = (wanted - session.leases_committed) * sizeof(Word);
+  state_->check_quota(session, bytes);
   SegmentFile(session.segment.segment().name())
-      .reserve({session.segment.leases_offset() + session.leases_committed * sizeof(Word),
-                (wanted - session.leases_committed) * sizeof(Word)});
+      .reserve({session.segment.leases_offset() + session.leases_committed * sizeof(Word), bytes});
+  state_->accounts.discharge(id, state_->use_of_leases(session));
   session.leases_committed = wanted;
+  state_->accounts.charge(id, state_->use_of_leases(session));
   session.segment.control().leases_committed.store(wanted, std::memory_order_release);
   for (const std::uint64_t heir : heirs_of(id)) grow_leases(heir, wanted);
   return wanted;

@@ -32,7 +32,8 @@ std::string no_broker(const Target& target) {
 
 // One request and its reply on a socket that nobody else uses yet; nullopt where the broker went away.
 std::optional<ReplyFrame> exchange(const Socket& socket, const Frame& request, const Limit& limit) {
-  if (!write_frame(socket, request, limit)) return std::nullopt;
+  // A broker that refuses the connection says why and goes: that can still be read when nothing can be sent any more.
+  write_frame(socket, request, limit);
   auto frame = read_frame(socket, limit);
   if (!frame || !reply_sequence(*frame)) return std::nullopt;
   return ReplyFrame{std::move(*frame), 0};
@@ -169,7 +170,7 @@ bool Attachment::connect_once(const Limit& limit) {
 
 // Says Hello as the session that this is. False where the broker went away.
 bool Attachment::resume(const std::shared_ptr<Socket>& socket, const Limit& limit) {
-  if (!write_frame(*socket, build_hello(kHelloNumber, own_things()), limit)) return false;
+  write_frame(*socket, build_hello(kHelloNumber, own_things()), limit);
   return take_welcome(socket, limit);
 }
 
@@ -182,6 +183,8 @@ bool Attachment::take_welcome(const std::shared_ptr<Socket>& socket, const Limit
     welcome = &body_of<schema::Welcome>(reply.item());
   } catch (const VersionMismatchError&) {
     throw;
+  } catch (const QuotaError&) {
+    return false;  // too many connections at the moment; the session is still ours
   } catch (const Error&) {
     end();  // it is another instance's broker, or it gave this session up
     throw_ended();

@@ -2,42 +2,29 @@
 // anything.
 
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <cstring>
 #include <random>
 
-#include "client/calls.h"
-#include "client/session_lock.h"
-#include "client/socket.h"
 #include "proto/frame.h"
-#include "proto/header.h"
-#include "proto/layout.h"
-#include "proto/runtime_dir.h"
-#include "tests/support/broker_process.h"
+#include "tests/support/raw_client.h"
 
 namespace tensorbroker {
 namespace {
 
-using Builder = flatbuffers::FlatBufferBuilder;
 using std::chrono::seconds;
+using test::ask;
+using test::attach_raw;
 using test::BrokerProcess;
-
-// The header of a float tensor of `elements` elements, as bytes.
-class TensorSpecBytes {
- public:
-  explicit TensorSpecBytes(std::int64_t elements = 16) {
-    const TensorSpec spec{.name = "", .dtype = kFloat32, .sizes = {elements}, .strides = {1}, .offset = 0};
-    bytes_ = encode_header({&spec, 1}, "");
-  }
-  const std::uint8_t* data() const { return reinterpret_cast<const std::uint8_t*>(bytes_.data()); }
-  std::size_t size() const { return bytes_.size(); }
-
- private:
-  std::vector<std::byte> bytes_;
-};
+using test::Builder;
+using test::error_of;
+using test::hello;
+using test::is_closed;
+using test::message;
+using test::RawSession;
+using test::send_raw;
 
 class Protocol : public testing::Test {
  protected:
@@ -48,62 +35,7 @@ class Protocol : public testing::Test {
     EXPECT_EQ(broker_.end(SIGTERM).status, 0);
   }
 
-  std::shared_ptr<Socket> connect() const {
-    return Socket::connect(socket_path(broker_.at().runtime_dir(), broker_.at().name().instance));
-  }
-
-  static void send_raw(const Socket& socket, const void* bytes, std::size_t count) {
-    // The broker may have closed its end by now: that is what is tested.
-    static_cast<void>(send(socket.fd(), bytes, count, MSG_NOSIGNAL));
-  }
-
-  // Whether the broker ends this connection without a word.
-  static bool is_closed(const Socket& socket) { return !read_frame(socket, Limit::in(seconds(10))).has_value(); }
-
-  static std::optional<ReplyFrame> ask(const Socket& socket, const Frame& request) {
-    if (!write_frame(socket, request, Limit::in(seconds(10)))) return std::nullopt;
-    auto frame = read_frame(socket, Limit::in(seconds(10)));
-    if (!frame) return std::nullopt;
-    return ReplyFrame{std::move(*frame), 0};
-  }
-
-  template <class Body>
-  static Frame message(schema::Request type, Body body, std::uint64_t sequence = 1) {
-    Builder builder;
-    const auto item = schema::CreateRequestItem(builder, type, body(builder).Union());
-    const auto items = builder.CreateVector(&item, 1);
-    builder.Finish(schema::CreateRequestMessage(builder, sequence, items));
-    const auto* bytes = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
-    return {bytes, bytes + builder.GetSize()};
-  }
-
-  static Frame hello(std::uint32_t version, std::uint64_t hash, std::uint64_t session = 0) {
-    return message(schema::Request::Hello,
-                   [&](Builder& b) { return schema::CreateHello(b, version, hash, getpid(), session); });
-  }
-
-  // An attached session of our own, by hand.
-  struct Session {
-    std::shared_ptr<Socket> socket;
-    std::uint64_t id = 0;
-    std::unique_ptr<SessionSegment> segment;
-    std::vector<EntryId> spares;
-  };
-  Session attach() {
-    Session session;
-    session.socket = connect();
-    const auto welcome = ask(*session.socket, hello(kLayoutVersion, layout_hash()));
-    session.id = body_of<schema::Welcome>(welcome->item()).session();
-    session.segment = map_and_lock_session(broker_.at().name(), session.id, false);
-    const auto attached = ask(*session.socket, build_locked(2));
-    const auto* spares = body_of<schema::Attached>(attached->item()).spares();
-    session.spares.assign(spares->begin(), spares->end());
-    return session;
-  }
-
-  static ErrorCode error_of(const std::optional<ReplyFrame>& reply) {
-    return static_cast<ErrorCode>(reply->message().items()->Get(0)->error());
-  }
+  std::shared_ptr<Socket> connect() const { return test::connect_raw(broker_.at()); }
 
   std::uint64_t sequence_ = 10;
   static constexpr float kData[4] = {0, 1, 2, 3};
@@ -136,7 +68,7 @@ TEST_F(Protocol, DamagedMessagesNeverHurt) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
-  const Frame good = hello(kLayoutVersion, layout_hash());
+  const Frame good = hello();
   for (int round = 0; round < 200; ++round) {
     const auto socket = connect();
     Frame damaged = good;
@@ -156,17 +88,17 @@ TEST_F(Protocol, AnythingBeforeHelloEndsTheConnection) {
 
 TEST_F(Protocol, AnotherLayoutIsToldBothVersions) {
   const auto socket = connect();
-  const auto reply = ask(*socket, hello(77, 1));
+  const auto reply = ask(*socket, hello(0, getpid(), 77, 1));
   ASSERT_TRUE(reply);
   EXPECT_EQ(error_of(reply), ErrorCode::kVersionMismatch);
-  const std::string text = reply->message().items()->Get(0)->message()->str();
+  const std::string text = test::text_of(reply);
   EXPECT_NE(text.find("layout 77"), std::string::npos) << text;
   EXPECT_NE(text.find("layout " + std::to_string(kLayoutVersion)), std::string::npos) << text;
 }
 
 TEST_F(Protocol, ASessionThatIsNotLockedIsRefused) {
   const auto socket = connect();
-  ASSERT_TRUE(ask(*socket, hello(kLayoutVersion, layout_hash())));
+  ASSERT_TRUE(ask(*socket, hello()));
   const auto reply = ask(*socket, build_locked(2));
   ASSERT_TRUE(reply);
   EXPECT_NE(error_of(reply), ErrorCode::kOk);
@@ -175,25 +107,18 @@ TEST_F(Protocol, ASessionThatIsNotLockedIsRefused) {
 }
 
 TEST_F(Protocol, SomebodyElsesSessionCannotBeResumed) {
-  const Session victim = attach();
+  const RawSession victim = attach_raw(broker_.at());
   const auto socket = connect();
-  const auto unknown = ask(*socket, hello(kLayoutVersion, layout_hash(), victim.id + 1000));
+  const auto unknown = ask(*socket, hello(victim.id + 1000));
   ASSERT_TRUE(unknown);
   EXPECT_NE(error_of(unknown), ErrorCode::kOk);
 }
 
 TEST_F(Protocol, PublicationsOfWhatIsNotOnesOwnAreRefused) {
-  Session session = attach();
-  const TensorSpecBytes header;
+  RawSession session = attach_raw(broker_.at());
+  const std::vector<std::byte> header = test::float_header(16);
   const auto publish = [&](EntryId entry, std::uint64_t offset, std::uint64_t bytes, const std::string& name) {
-    return error_of(ask(*session.socket, message(
-                                             schema::Request::Publish,
-                                             [&](Builder& b) {
-                                               const auto text = b.CreateString(name);
-                                               const auto data = b.CreateVector(header.data(), header.size());
-                                               return schema::CreatePublish(b, entry, text, data, offset, bytes);
-                                             },
-                                             ++sequence_)));
+    return error_of(ask(*session.socket, test::publication(entry, name, header, offset, bytes, ++sequence_)));
   };
   const Tensor kept = client_.get("kept");
   EXPECT_EQ(publish(session.spares[0], 4096, 64, "x"), ErrorCode::kInvalidArgument) << "no extent of its own";
@@ -218,17 +143,10 @@ TEST_F(Protocol, PublicationsOfWhatIsNotOnesOwnAreRefused) {
 }
 
 TEST_F(Protocol, ARepeatedMutationTakesEffectOnce) {
-  Session session = attach();
-  const TensorSpecBytes header(0);
+  RawSession session = attach_raw(broker_.at());
+  const std::vector<std::byte> header = test::float_header(0);
   const auto publish = [&] {
-    const auto reply = ask(*session.socket, message(
-                                                schema::Request::Publish,
-                                                [&](Builder& b) {
-                                                  const auto text = b.CreateString("once");
-                                                  const auto data = b.CreateVector(header.data(), header.size());
-                                                  return schema::CreatePublish(b, session.spares[0], text, data, 0, 0);
-                                                },
-                                                1));
+    const auto reply = ask(*session.socket, test::publication(session.spares[0], "once", header, 0, 0, 1));
     return body_of<schema::Published>(reply->item()).generation();
   };
   const std::uint64_t generation = publish();
@@ -240,7 +158,7 @@ TEST_F(Protocol, ARepeatedMutationTakesEffectOnce) {
 
 TEST_F(Protocol, ATruncatedSessionSegmentCostsItsClientAlone) {
   {
-    Session session = attach();
+    RawSession session = attach_raw(broker_.at());
     ASSERT_EQ(truncate(("/dev/shm/" + broker_.at().name().segment(SegmentKind::kSession, session.id)).c_str(), 0), 0);
     client_.put("passing", from_blob(static_cast<const void*>(kData), {4}, kFloat32));  // the broker scans the leases
     client_.remove("passing");
@@ -251,7 +169,7 @@ TEST_F(Protocol, ATruncatedSessionSegmentCostsItsClientAlone) {
 }
 
 TEST_F(Protocol, GarbageInASessionSegmentCostsItsClientAlone) {
-  Session session = attach();
+  RawSession session = attach_raw(broker_.at());
   SessionControl& control = session.segment->control();
   control.lease_high_water.store(~std::uint64_t{0});
   control.returns_tail.store(~std::uint64_t{0} / 2);
