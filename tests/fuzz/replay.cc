@@ -40,11 +40,11 @@ std::string mixed(const std::vector<std::string>& inputs, std::mt19937& random) 
   return input;
 }
 
-void run_random(const std::vector<std::string>& inputs, int count, unsigned seed) {
+void run_random(const std::vector<std::string>& inputs, long count, unsigned seed) {
   std::printf("seed %u\n", seed);
   std::fflush(stdout);
   std::mt19937 random(seed);
-  for (int i = 0; i < count; ++i) {
+  for (long i = 0; i < count; ++i) {
     const std::string input = mixed(inputs, random);
     std::ofstream(kLast, std::ios::binary) << input;
     run(input);
@@ -69,8 +69,10 @@ int main(int argc, char** argv) {
   std::printf("%zu inputs\n", files.size());
   if (files.empty()) return 1;
   if (at + 1 < argc) {
-    run_random(inputs, std::atoi(argv[at + 1]),
-               at + 2 < argc ? static_cast<unsigned>(std::atoi(argv[at + 2])) : std::random_device{}());
+    const long count = std::strtol(argv[at + 1], nullptr, 10);
+    const auto seed =
+        at + 2 < argc ? static_cast<unsigned>(std::strtoul(argv[at + 2], nullptr, 10)) : std::random_device{}();
+    run_random(inputs, count, seed);
   }
   return 0;
 }
