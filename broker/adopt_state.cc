@@ -113,7 +113,8 @@ bool Store::State::adopt_session(const PlainSession& record, std::uint32_t slot)
     // A record goes before its segment does, so somebody else removed it: what its client leases cannot be known.
     throw CorruptSegmentError("the segment of session " + std::to_string(record.id) +
                               " was removed; keep cleaners away from /dev/shm/tensorbroker.*");
-  } catch (const Error& e) {
+  } catch (const CorruptSegmentError& e) {
+    // Any other error is want of something here, which says nothing about the client.
     spdlog::warn("session {} is given up: {}", record.id, e.what());
     return false;
   }

@@ -2,6 +2,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -21,9 +23,10 @@ struct Found {
 std::vector<Found> segments_of(const InstanceName& name) {
   std::vector<Found> found;
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(std::string(kShmDirectory).c_str()), closedir);
-  while (directory != nullptr) {
-    const dirent* const file = readdir(directory.get());
-    if (file == nullptr) break;
+  if (directory == nullptr) {
+    throw Error(ErrorCode::kRuntime, "cannot look into " + std::string(kShmDirectory) + ": " + std::strerror(errno));
+  }
+  while (const dirent* const file = readdir(directory.get())) {
     if (const auto segment = parse_segment_name(name, file->d_name)) found.push_back({file->d_name, *segment});
   }
   return found;

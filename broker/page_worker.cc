@@ -8,6 +8,11 @@
 #include <utility>
 
 namespace tensorbroker::broker {
+namespace {
+
+bool overlap(const Range& a, const Range& b) { return a.offset < b.end() && b.offset < a.end(); }
+
+}  // namespace
 
 PageWorker::PageWorker(EventLoop& loop, const ArenaFile& arena) : loop_(loop), arena_(arena) {
   // Signals belong to the loop's thread.
@@ -65,6 +70,7 @@ void PageWorker::work() {
 }
 
 void PageWorker::work_at(Reserving job) {
+  if (waits_to_be_punched(job.left)) punch_all_queued();
   int error = reserve_slice(job);
   if (error == ENOSPC) {
     punch_all_queued();
@@ -95,6 +101,16 @@ int PageWorker::reserve_slice(Reserving& job) {
   next = {slice.end(), next.bytes - slice.bytes};
   if (next.empty()) job.left.pop_front();
   return 0;
+}
+
+bool PageWorker::waits_to_be_punched(const std::deque<Range>& ranges) {
+  const std::lock_guard lock(mutex_);
+  for (const Punching& job : punching_) {
+    for (const Range& range : job.ranges) {
+      if (std::any_of(ranges.begin(), ranges.end(), [&](const Range& r) { return overlap(r, range); })) return true;
+    }
+  }
+  return false;
 }
 
 void PageWorker::punch_all_queued() {

@@ -1,7 +1,8 @@
 // The thread that reserves and punches pages of the arena, so that the loop never waits for the kernel to zero memory.
 //
 // Reservations take turns in slices of kSliceBytes: a small one is not held up by a large one. Punching comes after
-// them, but before any is refused for want of room. Results are posted back to the loop and called there.
+// them, but before any is refused for want of room, and before any of the same pages, which will be written to. Results
+// are posted back to the loop and called there.
 // Everything but the thread's own work is called on the loop's thread.
 
 #ifndef TENSORBROKER_BROKER_PAGE_WORKER_H_
@@ -53,6 +54,7 @@ class PageWorker {
   void work_at(Reserving job);
   void work_at(const Punching& job);
   int reserve_slice(Reserving& job);
+  bool waits_to_be_punched(const std::deque<Range>& ranges);
   void punch_all_queued();
 
   EventLoop& loop_;

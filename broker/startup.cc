@@ -135,7 +135,7 @@ Opened open_store(const Options& options, const Place& place, const StoreHooks& 
     try {
       return looked_at.try_emplace(session, Liveness(place.name, session)).first->second.alive();
     } catch (const NotFoundError&) {
-      return false;
+      return true;  // a cleaner was there, and its client may live: adoption finds it missing, and adopts nothing
     }
   };
   if (auto adopted = Store::adopt(place.name, is_alive, hooks)) {

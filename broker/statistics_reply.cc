@@ -39,11 +39,19 @@ Counters limits_of(const CatalogOptions& options, const ClientLimits& clients) {
 }
 
 Counters counters_of(const Statistics& s) {
-  return {{"publications", s.publications},   {"deletions", s.deletions},
-          {"reclaimed", s.reclaimed},         {"reclaim_passes", s.reclaim_passes},
-          {"block_returns", s.block_returns}, {"grants", s.grants},
-          {"extents_taken", s.extents_taken}, {"index_rebuilds", s.index_rebuilds},
-          {"punched_bytes", s.punched_bytes}, {"warm_bytes", s.warm}};
+  return {{"publications", s.publications},
+          {"deletions", s.deletions},
+          {"reclaimed", s.reclaimed},
+          {"reclaim_passes", s.reclaim_passes},
+          {"block_returns", s.block_returns},
+          {"grants", s.grants},
+          {"extents_taken", s.extents_taken},
+          {"index_rebuilds", s.index_rebuilds},
+          {"punched_bytes", s.punched_bytes},
+          {"warm_bytes", s.warm},
+          {"leases", s.leases},
+          {"pins", s.pins},
+          {"sent", s.sent}};
 }
 
 }  // namespace

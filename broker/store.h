@@ -103,6 +103,9 @@ struct Statistics {
   std::uint64_t tensors = 0;   // named
   std::uint64_t bundles = 0;   // named
   std::uint64_t sessions = 0;  // attached processes: heirs that nobody took over do not count
+  std::uint64_t leases = 0;    // cells of all lease tables that name something, heirs' copies included
+  std::uint64_t pins = 0;      // of sessions
+  std::uint64_t sent = 0;      // pins of what is on its way from one process to another
   // Counted since this broker began.
   std::uint64_t publications = 0;
   std::uint64_t deletions = 0;

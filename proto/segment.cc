@@ -58,6 +58,13 @@ Preamble* preamble_of(const ipc::mapped_region& region) { return static_cast<Pre
     throw Error(ErrorCode::kRuntime,
                 what + ": " + std::strerror(error) + "; /dev/shm must be mounted and writable by this user");
   }
+  if (error == EMFILE || error == ENFILE) {
+    throw OutOfMemoryError(what + ": " + std::strerror(error) + "; raise the limit on descriptors (`ulimit -n`)");
+  }
+  if (error == ENOMEM) {
+    throw OutOfMemoryError(what + ": " + std::strerror(error) +
+                           "; raise the limit on address space (`ulimit -v`), or free memory");
+  }
   throw Error(ErrorCode::kRuntime, what + ": " + std::strerror(error));
 }
 

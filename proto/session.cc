@@ -37,12 +37,13 @@ SessionSegment SessionSegment::create(const InstanceName& name, std::uint64_t id
   session.segment_ = Segment::create(name, SegmentKind::kSession, id, kSessionBytes, instance,
                                      {builder.GetBufferPointer(), builder.GetSize()});
   session.bind();
-  const int fd = open_segment_file(session.segment_.name(), Access::kReadWrite);
+  int fd = -1;
   try {
+    fd = open_segment_file(session.segment_.name(), Access::kReadWrite);
     reserve_pages(fd, 0, kReservedAtFirst, session.segment_.name());
     reserve_pages(fd, kExtentStatesOffset, kPageSize, session.segment_.name());
   } catch (...) {
-    close(fd);
+    if (fd >= 0) close(fd);
     unlink_segment(session.segment_.name());
     throw;
   }

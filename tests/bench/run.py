@@ -48,6 +48,8 @@ def run_cpp() -> dict[str, float]:
         if row.get("aggregate_name") == "median":
             name = row["run_name"].split("/real_time")[0].split("/iterations:")[0]
             medians[name] = row["real_time"] * unit[row["time_unit"]]
+            if "get_ratio" in row:
+                medians[f"{name}/get_ratio"] = row["get_ratio"]
     return medians
 
 
@@ -131,6 +133,17 @@ def build_table(cpp: dict[str, float], py: dict[str, float]) -> Table:
         round_trip,
         "",
     )
+    for count, label, limit in ((1000, "1,000", "≤ 250 ms"), (1_000_000, "1,000,000", "≤ 2 s")):
+        table.add_row(
+            f"broker's SIGKILL to a put's return, {label} tensors", show(cpp[f"kill_to_put/{count}"]), "", "", limit
+        )
+        table.add_row(
+            "  get in another process meanwhile, over before",
+            f"{cpp[f'kill_to_put/{count}/get_ratio']:.2f}",
+            "",
+            "",
+            "1",
+        )
     return table
 
 

@@ -1,5 +1,7 @@
 // A broker is killed at any moment; its successor finds everything where it lies.
 
+#include <sys/resource.h>
+
 #include <filesystem>
 #include <map>
 #include <random>
@@ -353,6 +355,30 @@ TEST_F(AdoptionTest, AnInstanceWithoutOneOfItsSessionsIsNotAdopted) {
   EXPECT_FALSE(adopt());
   EXPECT_EQ(seen.root().index.load(), kClosedRoot);
   EXPECT_TRUE(segments().empty());
+}
+
+// That a session's segment cannot be opened for want of descriptors says nothing about its client.
+TEST_F(AdoptionTest, WithTooFewDescriptorsNoSessionIsGivenUp) {
+  create();
+  const std::uint64_t session = connect();
+  kill_broker();
+  rlimit before{};
+  getrlimit(RLIMIT_NOFILE, &before);
+  int refused = 0;
+  for (rlim_t most = 3; most < 64; ++most) {
+    const rlimit few{most, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &few);
+    try {
+      adopt();
+    } catch (const Error&) {
+      ++refused;
+    }
+    setrlimit(RLIMIT_NOFILE, &before);
+    if (store) break;
+  }
+  EXPECT_GT(refused, 1) << "with one descriptor after the other";
+  ASSERT_TRUE(store);
+  EXPECT_TRUE(store->has_session(session));
 }
 
 // A broker killed again and again between random calls is, to its clients, no other than one that lives on.

@@ -128,6 +128,23 @@ TEST_P(CleanedSegments, EndTheInstanceAndItsReadersKeepWhatTheyHold) {
 
 INSTANTIATE_TEST_SUITE_P(Each, CleanedSegments, testing::Values("catalog", "arena", "session"));
 
+// Its client may live, write to its extents and read under its leases: none of them may be anybody else's.
+TEST(Cleaner, ASuccessorAdoptsNoInstanceThatLacksASession) {
+  BrokerProcess broker;
+  Client client = broker.connect();
+  put_one(client, "x", 5);
+  const Tensor held = client.get("x");
+  broker.end(SIGKILL);
+  for (const std::string& file : broker.at().files()) {
+    if (file.find(".session.") != std::string::npos) fs::remove("/dev/shm/" + file);
+  }
+  broker.start();
+  EXPECT_FALSE(client.exists("x"));
+  put_one(client, "x", 7);
+  EXPECT_EQ(value_of(client, "x"), 7);
+  EXPECT_EQ(*held.const_data_ptr<float>(), 5);
+}
+
 TEST(Cleaner, AnEmptiedDevShmIsANewBeginning) {
   BrokerProcess broker;
   Client client = broker.connect();

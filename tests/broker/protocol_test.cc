@@ -2,6 +2,8 @@
 // anything.
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -157,15 +159,18 @@ TEST_F(Protocol, ARepeatedMutationTakesEffectOnce) {
 }
 
 TEST_F(Protocol, ATruncatedSessionSegmentCostsItsClientAlone) {
+  std::span<std::byte> mapped;
   {
     RawSession session = attach_raw(broker_.at());
     ASSERT_EQ(truncate(("/dev/shm/" + broker_.at().name().segment(SegmentKind::kSession, session.id)).c_str(), 0), 0);
     client_.put("passing", from_blob(static_cast<const void*>(kData), {4}, kFloat32));  // the broker scans the leases
     client_.remove("passing");
     EXPECT_EQ(client_.stats().counters.count("publications"), 1u);
-    session.segment->segment().release();  // whoever touches the pages gets SIGBUS: not even unmapped here
+    mapped = {session.segment->segment().data(), session.segment->segment().size()};
+    session.segment->segment().release();  // still mapped, and so locked; whoever touches the pages gets SIGBUS
   }
   EXPECT_TRUE(test::eventually([&] { return client_.stats().sessions == 1; }));
+  munmap(mapped.data(), mapped.size());
 }
 
 TEST_F(Protocol, GarbageInASessionSegmentCostsItsClientAlone) {

@@ -48,7 +48,10 @@ TEST_F(Sending, SurvivesItsSenderUntilItIsReceived) {
   store->send(entry, version, kToken);
   store->remove_session(sender);
   EXPECT_EQ(store->reclaim(), 0u);
+  EXPECT_EQ(store->statistics().sent, 1u);
   EXPECT_EQ(store->receive(receiver, entry, version, kToken).generation, version);
+  EXPECT_EQ(store->statistics().sent, 0u);
+  EXPECT_EQ(store->statistics().pins, 1u);
   EXPECT_EQ(store->reclaim(), 0u);  // now kept for the receiver, which is about to lease it
   store->unpin(receiver, entry, version);
   EXPECT_EQ(store->reclaim(), 1u);

@@ -177,13 +177,16 @@ TEST_F(StoreTest, AnonymousEntryLivesByItsLeasesAndPins) {
   EXPECT_EQ(store->statistics().tensors, 0u);
   EXPECT_EQ(store->reclaim(), 0u);
   EXPECT_EQ(store->holders(entry, version), 1u);
+  EXPECT_EQ(store->statistics().leases, 1u);
 
   EXPECT_EQ(store->pin_entry(other, entry, version).generation, version);
+  EXPECT_EQ(store->statistics().pins, 1u);
   EXPECT_TRUE(store->next_pin_deadline().has_value());
   let_go(session, 0);
   EXPECT_EQ(store->reclaim(), 0u);
   store->unpin(other, entry, version);
   EXPECT_FALSE(store->next_pin_deadline().has_value());
+  EXPECT_EQ(store->statistics().leases + store->statistics().pins, 0u);
   EXPECT_EQ(store->reclaim(), 1u);
   EXPECT_THROW(store->pin_entry(other, entry, version), NotFoundError);
   EXPECT_THROW(store->holders(entry, version), NotFoundError);

@@ -24,6 +24,15 @@ def flaw(name: str, metadata: dict[str, Any], elements: NDArray[np.uint64]) -> s
     """Return what is wrong with what was read under a name; None where it is whole."""
     if metadata.get("name") != name:
         return f"{name} has the metadata {metadata}"
-    if not np.array_equal(elements, array_of(name, metadata["sequence"])):
-        return f"{name}, version number {metadata['sequence']}: its elements are not as they were put"
-    return None
+    version = f"{name}, version number {metadata['sequence']}"
+    wanted = array_of(name, metadata["sequence"])
+    if elements.shape != wanted.shape:
+        return f"{version}, has {elements.size} elements, and was put with {wanted.size}"
+    wrong = np.flatnonzero(elements != wanted)
+    if wrong.size == 0:
+        return None
+    some = wrong[:4]
+    return (
+        f"{version}: {wrong.size} of {wanted.size} elements are not as they were put, from {wrong[0]} to {wrong[-1]}: "
+        f"{elements[some].tolist()} instead of {wanted[some].tolist()}"
+    )

@@ -4,14 +4,15 @@ and everything that it stopped going on."""
 import contextlib
 import os
 import random
+import resource
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from world import World, await_, ends_with
+from world import GONE, World, await_, ends_with, state_of
 
 Fault = Callable[[World], None]
 
@@ -31,7 +32,7 @@ def stop_worker(world: World) -> None:
     if not world.children:
         return
     child = world.random.choice(world.children)
-    ends_with(child.pid, signal.SIGSTOP)
+    stop(child.pid)
     pause(world, 0.2)
     if world.random.random() < 0.5:
         world.kill_worker(child)
@@ -39,11 +40,20 @@ def stop_worker(world: World) -> None:
         ends_with(child.pid, signal.SIGCONT)
 
 
+def stop(pid: int) -> bool:
+    """Stop a process; return whether it stands still, and did not end meanwhile."""
+    ends_with(pid, signal.SIGSTOP)
+    await_(f"process {pid} does not stop", lambda: state_of(pid) in ("T", *GONE))
+    return state_of(pid) == "T"
+
+
 def kill_broker(world: World) -> None:
     """A worker starts its successor."""
     pid = world.broker_pid()
-    if pid is not None:
-        ends_with(pid, signal.SIGKILL)
+    if pid is None:
+        return
+    ends_with(pid, signal.SIGKILL)
+    await_(f"the broker (pid {pid}) outlives its SIGKILL", lambda: state_of(pid) in GONE)
 
 
 def kill_broker_again_and_again(world: World) -> None:
@@ -60,14 +70,58 @@ def kill_both(world: World) -> None:
 def stop_broker_beside_a_successor(world: World) -> None:
     """A would-be successor must not take over from a broker that is only stopped."""
     pid = world.broker_pid()
-    if pid is None:
+    if pid is None or not stop(pid):
         return
-    ends_with(pid, signal.SIGSTOP)
     successor = world.start_broker()
-    if successor.wait(20) == 0:
-        world.violations.append(f"a second broker ran beside the stopped one (pid {pid})")
+    # One that is stopped may end all the same: with the first process of its pid namespace.
+    await_(
+        f"a second broker (pid {successor.pid}) runs beside the stopped one (pid {pid})",
+        lambda: successor.poll() is not None or state_of(pid) in GONE,
+    )
     pause(world, 0.1)
     ends_with(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def limited(pid: int, which: int, most: int) -> Iterator[None]:
+    """Lower a limit of a process that may be gone, or go meanwhile."""
+    try:
+        before = resource.prlimit(pid, which)
+        resource.prlimit(pid, which, (min(most, before[1]), before[1]))
+    except ProcessLookupError:
+        yield
+        return
+    yield
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(pid, which, before)
+
+
+def little_memory_for_broker(world: World) -> None:
+    """What it asks the kernel for is refused: mappings, and the heap beyond what it has."""
+    pid = world.broker_pid()
+    if pid is None:
+        return
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[0])
+    except OSError:
+        return  # it just ended
+    with limited(pid, resource.RLIMIT_AS, pages * resource.getpagesize()):
+        pause(world, 0.4)
+
+
+def few_descriptors_for_broker(world: World) -> None:
+    """New clients are refused meanwhile."""
+    pid = world.broker_pid()
+    if pid is None:
+        return
+    with limited(pid, resource.RLIMIT_NOFILE, world.random.randrange(3, 30)):
+        pause(world, 0.4)
+
+
+def jump_clock(world: World) -> None:
+    """Set CLOCK_REALTIME on or back, as every process of this world sees it."""
+    seconds = world.random.choice([1, 60, 3600, 86_400, 365 * 86_400, 10 * 365 * 86_400])
+    world.clock.set(world.random.choice([0, -1, 1]) * seconds * world.random.random())
 
 
 def end_broker_keeping_all(world: World) -> None:
@@ -79,6 +133,7 @@ def end_broker_keeping_all(world: World) -> None:
         with contextlib.suppress(tb.Error):
             tb.connect(world.instance, runtime_dir=world.runtime_dir, autostart=False, timeout=5)._stop_broker(True)
         os._exit(0)
+    await_("the process that says stop does not end", lambda: state_of(child) in GONE)
     os.waitpid(child, 0)
 
 
@@ -122,7 +177,7 @@ def new_worker(world: World) -> None:
 
 
 def worker_in_namespaces(world: World) -> None:
-    """Another pid and mount namespace, and the same /dev/shm: a container."""
+    """Another pid, mount and time namespace, and the same /dev/shm: a container."""
     world.start_worker(f"w{world.random.randrange(4, 1000)}", 0, in_namespaces=True)
 
 
@@ -132,6 +187,9 @@ ORDINARY: dict[Fault, int] = {
     kill_broker: 6,
     kill_broker_again_and_again: 2,
     kill_both: 3,
+    little_memory_for_broker: 2,
+    few_descriptors_for_broker: 2,
+    jump_clock: 3,
     stop_broker_beside_a_successor: 2,
     end_broker_keeping_all: 1,
     two_brokers_at_once: 2,

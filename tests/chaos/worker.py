@@ -235,7 +235,8 @@ def run(setting: Setting) -> None:
     except BaseException as error:
         # A broker that serves elsewhere for the moment refuses those who look for it here.
         elsewhere = isinstance(error, tb.Error) and "has the runtime directory" in str(error)
-        if elsewhere or isinstance(error, tb.BrokerUnavailableError):
+        # A full /dev/shm has no place for a new session.
+        if elsewhere or isinstance(error, (tb.BrokerUnavailableError, tb.OutOfMemoryError)):
             os.write(setting.reports, f"gave-up {setting.prefix} 0 {error}\n".encode())
             os._exit(0)
         os.write(setting.reports, f"violation {setting.prefix} 0 {type(error).__name__}: {error}\n".encode())

@@ -13,11 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import worker
+from clock import Clock
 from history import History
 from tensorbroker import _core, _launch
 
 LIMIT = 40.0  # seconds: what hangs is a violation
-CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
+GONE = ("Z", "X", "")  # states of a process that ended: its locks are free
+CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME = 0x00020000, 0x20000000, 0x00000080
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -41,6 +43,15 @@ def state_of(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return ""
+
+
+def own_pid(pid: int) -> int | None:
+    """Return the number that a process knows itself by, in its own pid namespace."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("NSpid:"):
+                return int(line.split()[-1])
+    return None
 
 
 def ends_with(pid: int, number: int) -> None:
@@ -79,9 +90,10 @@ class Child:
 class World:
     """One instance through many rounds."""
 
-    def __init__(self, seed: str, runtime_dir: str, capacity: str) -> None:
+    def __init__(self, seed: str, runtime_dir: str, capacity: str, clock: Clock) -> None:
         """Start nothing yet."""
         self.seed = seed
+        self.clock = clock
         self.random = random.Random(seed)
         self.instance = f"chaos-{os.getpid()}"
         self.runtime_dir = runtime_dir
@@ -92,14 +104,29 @@ class World:
         self.gave_up = 0
         self.sequence = 0
         self.may_lose = False
-        self.descriptors = 40  # that a broker has at most when nobody is attached
         self.foreground: list[subprocess.Popen[bytes]] = []
 
     # ---- the broker
 
     def broker_pid(self) -> int | None:
-        pid = _core._places(self.instance, self.runtime_dir)["broker_pid"]
-        return None if pid is None else int(pid)
+        """Return the process id of the broker that the lock names, which may be one of a pid namespace, as it is here.
+
+        None where there is none, or it ends just now.
+        """
+        recorded = _core._places(self.instance, self.runtime_dir)["broker_pid"]
+        if recorded is None:
+            return None
+        return next((pid for pid in self.brokers() if own_pid(pid) == recorded), None)
+
+    def brokers(self) -> list[int]:
+        """Return the process ids of daemons of this instance that did not end."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (process / "cmdline").read_bytes().split(b"\0")
+                if words[0].endswith(b"tensorbrokerd") and self.instance.encode() in words:
+                    found.append(int(process.name))
+        return [pid for pid in found if state_of(pid) not in GONE]
 
     def start_broker(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a broker in the foreground, without waiting for it. It may refuse: another one may be alive."""
@@ -124,8 +151,7 @@ class World:
             ends_with(child.pid, signal.SIGKILL)
             ends_with(child.pid, signal.SIGCONT)
             os.waitpid(child.pid, 0)
-        pid = self.broker_pid()
-        if pid is not None:
+        for pid in self.brokers():
             ends_with(pid, signal.SIGKILL)
         for broker in self.foreground:
             broker.kill()
@@ -166,7 +192,7 @@ class World:
             os.close(report_read)
             os.close(control_write)
             if in_namespaces:
-                enter_namespaces()
+                enter_namespaces(random.Random(setting.seed))
             worker.run(setting)
         os.close(report_write)
         os.close(control_read)
@@ -201,7 +227,7 @@ class World:
 
     def has_ended(self, child: Child) -> bool:
         self.listen()
-        return state_of(child.pid) in ("Z", "")
+        return state_of(child.pid) in GONE
 
     def end_workers(self) -> None:
         """End half of them in good order, the others with SIGKILL."""
@@ -217,10 +243,15 @@ class World:
             self.reap(child)
 
 
-def enter_namespaces() -> None:
-    """Go on as process 1 of a new pid namespace, with mounts of its own; this process waits for its end."""
+def enter_namespaces(source: random.Random) -> None:
+    """Go on as process 1 of a new pid namespace, with mounts and clocks of its own; this process waits for its end."""
     if _libc.unshare(CLONE_NEWPID | CLONE_NEWNS) != 0:
         return  # not allowed here: a worker like any other
+    if _libc.unshare(CLONE_NEWTIME) == 0:
+        earliest = -int(time.clock_gettime(time.CLOCK_MONOTONIC) * 0.9)
+        offsets = [f"{clock} {source.choice([earliest, 1, 86_400, 10**8])} 0\n" for clock in ("monotonic", "boottime")]
+        with contextlib.suppress(OSError):
+            Path("/proc/self/timens_offsets").write_text("".join(offsets))
     pid = os.fork()
     if pid == 0:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <thread>
 
+#include "proto/segment_name.h"
+#include "proto/session.h"
 #include "tests/client/with_broker.h"
 
 namespace tensorbroker {
@@ -100,6 +103,42 @@ TEST_F(Wait, GoesOnInALaterInstanceWhoseVersionsAreHigher) {
   got = client_.wait("w", version);
   ASSERT_TRUE(got);
   EXPECT_GT(got->version(), version);
+}
+
+// Threads of all processes that wait, by what the sessions' segments say.
+std::uint64_t waiters_of(const InstanceName& name) {
+  std::uint64_t count = 0;
+  for (const auto& file : std::filesystem::directory_iterator("/dev/shm")) {
+    const auto segment = parse_segment_name(name, file.path().filename().string());
+    if (!segment || segment->kind != SegmentKind::kSession) continue;
+    try {
+      count += SessionSegment::open(name, segment->id).control().waiters.load();
+    } catch (const Error&) {
+      continue;  // it is being made, or goes
+    }
+  }
+  return count;
+}
+
+TEST(WaitWithAutostart, AnotherProcessThatIsBlockedIsWokenByAPutThroughTheSuccessor) {
+  test::BrokerProcess broker;
+  ConnectOptions options = broker.connect_options();
+  options.autostart = true;
+  const pid_t waiter = fork();
+  if (waiter == 0) {
+    const auto got = Client::connect(options).wait("w", 0, std::chrono::seconds(60));
+    _exit(got && *got->const_data_ptr<float>() == 7 ? 0 : 1);
+  }
+  EXPECT_TRUE(test::eventually([&] { return waiters_of(broker.at().name()) == 1; }));
+  broker.end(SIGKILL);
+  {
+    Client client = Client::connect(options);
+    const float value = 7;
+    client.put("w", from_blob(&value, {1}, kFloat32));
+  }
+  int status = -1;
+  EXPECT_EQ(waitpid(waiter, &status, 0), waiter);
+  EXPECT_EQ(status, 0);
 }
 
 TEST(WaitWithAutostart, ManyShortOnesFindADeadBrokerAndStartItsSuccessor) {

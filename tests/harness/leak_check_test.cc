@@ -4,12 +4,14 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <fstream>
 
+#include "client/client_impl.h"
 #include "tests/support/broker_process.h"
 
 namespace tensorbroker::test {
@@ -44,6 +46,47 @@ TEST(LeakCheck, SeesASegment) {
   std::ofstream(path) << "x";
   EXPECT_NE(leaks_since(before, kAtOnce).find("arena.1"), std::string::npos);
   unlink(path.c_str());
+}
+
+TEST(LeakCheck, SeesAMappingOfASegment) {
+  const BrokerProcess broker;
+  const Snapshot before = take_snapshot();
+  std::string path;
+  for (const std::string& file : broker.at().files()) {
+    if (file.find(".catalog.") != std::string::npos) path = "/dev/shm/" + file;
+  }
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  void* mapped = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd, 0);
+  close(fd);
+  ASSERT_NE(mapped, MAP_FAILED);
+  EXPECT_EQ(leaks_since(before, kAtOnce), "mapping r--s " + path + ", 4096 bytes\n");
+  munmap(mapped, 4096);
+  EXPECT_EQ(leaks_since(before, kAtOnce), "");
+}
+
+TEST(LeakCheck, SeesALease) {
+  const BrokerProcess broker;
+  Client client = broker.connect();
+  Tensor kept = client.zeros({4});
+  EXPECT_EQ(what_is_held(client, kAtOnce), "1 leases\n");
+  kept = Tensor();
+  EXPECT_EQ(what_is_held(client), "");
+}
+
+TEST(LeakCheck, SeesAPin) {
+  const BrokerProcess broker;
+  Client client = broker.connect();
+  float value = 0;
+  client.put("w", from_blob(&value, {1}, kFloat32));
+  {
+    const Client::Impl::Use connection(*client.impl());
+    const Limit limit = Limit::in(std::chrono::seconds(20));
+    Calls& calls = connection->current().calls();
+    const PinnedEntry pinned = calls.pin("w", kNoEntry, 0, 0, limit);
+    EXPECT_EQ(what_is_held(client, kAtOnce), "1 pins\n");
+    calls.unpin(pinned);
+  }
+  EXPECT_EQ(what_is_held(client), "");
 }
 
 TEST(LeakCheck, SeesAnAttachmentThatATensorKeeps) {

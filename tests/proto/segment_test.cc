@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -143,6 +144,28 @@ TEST(SegmentName, IsParsedBack) {
         "tensorbroker.1000.default.arena.1x", "tensorbroker.10.default.arena.1", "something"}) {
     EXPECT_FALSE(parse_segment_name(name, other)) << other;
   }
+}
+
+TEST_F(SegmentTest, WithoutDescriptorsOrAddressSpaceItIsAnErrorThatSaysWhatToRaise) {
+  const auto refusal_with = [&](auto resource, rlim_t most) -> std::string {
+    rlimit before{};
+    getrlimit(resource, &before);
+    const rlimit little{most, before.rlim_max};
+    setrlimit(resource, &little);
+    std::string said;
+    try {
+      SessionSegment::create(name_, kId, {});
+    } catch (const OutOfMemoryError& e) {
+      said = e.what();
+    }
+    setrlimit(resource, &before);
+    return said;
+  };
+  EXPECT_NE(refusal_with(RLIMIT_NOFILE, 3).find("ulimit -n"), std::string::npos);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_NE(refusal_with(RLIMIT_AS, 1 << 20).find("ulimit -v"), std::string::npos);
+#endif
+  EXPECT_NE(access(path(SegmentKind::kSession).c_str(), F_OK), 0) << "and leaves nothing";
 }
 
 }  // namespace

@@ -59,14 +59,14 @@ def shared_client(shared_broker: support.Broker) -> Iterator[tb.Client]:
 
 @pytest.fixture(autouse=True)
 def nothing_left(shared_client: tb.Client) -> Iterator[None]:
-    """Check that a test leaves no segment, descriptor, child process, memory map or name behind."""
-    before = support.Snapshot.take()
+    """Check that a test leaves no segment, descriptor, child process, mapping, lease, pin or name behind."""
+    before = support.Snapshot.take(shared_client)
     yield
     for name in shared_client:
         with contextlib.suppress(tb.NotFoundError):
             shared_client.delete(name)
     try:
-        support.expect_within(20, lambda: support.Snapshot.take().beyond(before), [])
+        support.expect_within(support.SETTLING, lambda: support.Snapshot.take(shared_client).beyond(before), [])
     finally:
         support.Snapshot.take().end_children(before)
 

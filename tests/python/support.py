@@ -21,6 +21,7 @@ from tensorbroker import _core, _launch
 INSTANCE_PREFIX = f"pytest-{os.getpid()}-"
 VARIABLES = ("TENSORBROKER_INSTANCE", "TENSORBROKER_RUNTIME_DIR", "TENSORBROKER_AUTOSTART")
 LIMIT = 30.0  # seconds: what hangs fails
+SETTLING = float(os.environ.get("TENSORBROKER_TEST_SETTLING", "20"))  # seconds that a test's leftovers may take to go
 
 _numbers = itertools.count(1)
 
@@ -35,7 +36,7 @@ def expect_within(seconds: float, look: Callable[[], Any], wanted: Any) -> None:
     deadline = time.monotonic() + seconds
     while (found := look()) != wanted and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert found == wanted
+    assert found == wanted, f"{found!r} instead of {wanted!r}"
 
 
 def segments(instance_prefix: str) -> Counter[str]:
@@ -53,34 +54,76 @@ def is_running(pid: int) -> bool:
         return False
 
 
-class Snapshot:
-    """What a process holds at one time."""
+def shared_mappings() -> tuple[Counter[str], Counter[str]]:
+    """Count the mappings that this process has of segments, by instance, kind and access; and their bytes.
 
-    def __init__(self, segment_counts: Counter[str], descriptors: Counter[str], children: set[int]) -> None:
-        """Keep what was counted."""
-        self.segments = segment_counts
-        self.descriptors = descriptors
-        self.children = children
+    Of the two session segments that a client maps, the second one (its heir's) comes and goes with forks: one counts.
+    """
+    counts: Counter[str] = Counter()
+    nbytes: Counter[str] = Counter()
+    prefix = f"/dev/shm/tensorbroker.{os.geteuid()}."
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        fields = line.split(maxsplit=5)
+        if len(fields) < 6 or not fields[5].startswith(prefix):
+            continue
+        begin, end = (int(address, 16) for address in fields[0].split("-"))
+        segment = re.sub(r"\.\d+$", "", fields[5].removesuffix(" (deleted)").removeprefix(prefix))
+        counts[f"{segment} {fields[1]}"] += 1
+        nbytes[f"{segment} {fields[1]}"] += end - begin
+    for what in counts:
+        if what.endswith(".session rw-s"):
+            counts[what] -= min(counts[what] // 2, counts[what.replace("session rw-s", "catalog r--s")])
+    return counts, nbytes
+
+
+class Snapshot:
+    """What a process holds at one time, and what the broker of its client counts."""
+
+    def __init__(self, client: tb.Client | None) -> None:
+        """Count now. A client's free extents stay mapped for its next tensors, and are in `used`: more is too much."""
+        self.segments = segments(INSTANCE_PREFIX)
+        self.descriptors = self._count_descriptors()
+        self.children = self._list_children()
+        self.mappings, nbytes = shared_mappings()
+        self.held: Counter[str] = Counter()
+        if client is None:
+            self.mappings = Counter({what: n for what, n in self.mappings.items() if not what.endswith(".arena rw-s")})
+            return
+        stats = client.stats()
+        self.held.update({name: stats["counters"][name] for name in ("leases", "pins")})
+        extents = f"{client.instance}.arena rw-s"
+        self.mappings.pop(extents, None)
+        self.held[f"bytes mapped of {extents}"] = max(0, nbytes[extents] - stats["used"])
 
     @classmethod
-    def take(cls) -> Self:
+    def take(cls, client: tb.Client | None = None) -> Self:
         """Count now, after garbage was collected."""
         gc.collect()
+        return cls(client)
+
+    @staticmethod
+    def _count_descriptors() -> Counter[str]:
         descriptors: Counter[str] = Counter()
         for link in Path("/proc/self/fd").iterdir():
             try:
                 descriptors[re.sub(r"\d+", "N", os.readlink(link))] += 1
             except OSError:
                 continue
+        return descriptors
+
+    @staticmethod
+    def _list_children() -> set[int]:
         children: set[int] = set()
         for task in Path("/proc/self/task").iterdir():
             children |= {int(pid) for pid in (task / "children").read_text().split()}
-        return cls(segments(INSTANCE_PREFIX), descriptors, children)
+        return children
 
     def beyond(self, before: Self) -> list[str]:
         """Name what there is more than before."""
         more = [f"{n} more of {what} in /dev/shm" for what, n in (self.segments - before.segments).items()]
         more += [f"{n} more descriptors of {what}" for what, n in (self.descriptors - before.descriptors).items()]
+        more += [f"{n} more mappings of {what}" for what, n in (self.mappings - before.mappings).items()]
+        more += [f"{n} more {what}" for what, n in (self.held - before.held).items()]
         return more + [f"child process {pid}" for pid in self.children - before.children]
 
     def end_children(self, before: Self) -> None:

@@ -1,12 +1,15 @@
 """Waiting for versions, within a process and across two."""
 
+import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import tensorbroker as tb
-from support import LIMIT, Program, expect_within
+from support import LIMIT, Program, broker_pid, expect_within, is_running
 
 PUT_ON_COMMAND = """
 import sys, tensorbroker as tb
@@ -59,6 +62,31 @@ def test_wait_for_a_newer_version(client: tb.Client, writer: Program) -> None:
     thread.join(20)
     assert isinstance(results[0], tb.Tensor)
     assert (results[0].version, results[0].tolist()) == (version, [2])
+
+
+WAIT_FOR_X = """
+import sys, tensorbroker as tb
+client = tb.connect(sys.argv[1], runtime_dir=sys.argv[2], autostart=True)
+print("waits", flush=True)
+print(client.wait("x", timeout=60).tolist(), flush=True)
+"""
+
+
+def test_who_is_blocked_is_woken_by_a_put_through_the_successor(
+    instance: str, runtime_dir: str, program: Callable[..., Program]
+) -> None:
+    waiter = program(WAIT_FOR_X, instance, runtime_dir)
+    assert waiter.read() == "waits"
+    expect_within(LIMIT, lambda: ") S " in Path(f"/proc/{waiter.pid}/stat").read_text(), True)
+    killed = broker_pid(instance)
+    assert killed is not None
+    with tb.connect(instance, runtime_dir=runtime_dir, autostart=True) as client:
+        os.kill(killed, signal.SIGKILL)
+        expect_within(LIMIT, lambda: is_running(killed), False)
+        client.put("x", [7])
+        assert waiter.read() == "[7]"
+        assert client.stats()["broker_pid"] not in (killed, None)
+        waiter.finish()
 
 
 def test_timeouts(client: tb.Client) -> None:

@@ -1,6 +1,7 @@
 #include "tests/support/broker_process.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -17,6 +18,7 @@
 
 #include "proto/instance_lock.h"
 #include "proto/runtime_dir.h"
+#include "tests/support/leak_check.h"
 
 namespace tensorbroker::test {
 namespace {
@@ -71,6 +73,17 @@ std::string drain(int fd) {
   return text;
 }
 
+// Whatever the test held was let go of by now, in this process and in others.
+void expect_nothing_held(ConnectOptions options) {
+  options.timeout = std::chrono::seconds(5);
+  try {
+    Client looking = Client::connect(options);
+    EXPECT_EQ(what_is_held(looking), "") << "so the broker counts at the end of the test";
+  } catch (const Error&) {
+    return;  // a test may leave a broker that serves nobody
+  }
+}
+
 int status_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
 }  // namespace
@@ -115,7 +128,9 @@ std::string TemporaryInstance::log() const {
 BrokerProcess::BrokerProcess(std::vector<std::string> arguments) : arguments_(std::move(arguments)) { start(); }
 
 BrokerProcess::~BrokerProcess() {
-  if (pid_ > 0) end(SIGTERM);
+  if (pid_ <= 0) return;
+  expect_nothing_held(connect_options());
+  end(SIGTERM);
 }
 
 void BrokerProcess::start() { start(arguments_); }

@@ -47,6 +47,23 @@ std::set<std::string> own_segments() {
   return found;
 }
 
+std::map<std::string, std::size_t> segment_mappings() {
+  std::map<std::string, std::size_t> found;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    const std::size_t path = line.find("/dev/shm/tensorbroker.");
+    if (path == std::string::npos) continue;
+    std::istringstream fields(line);
+    std::uintptr_t begin = 0;
+    std::uintptr_t end = 0;
+    char dash = 0;
+    std::string access;
+    fields >> std::hex >> begin >> dash >> end >> access;
+    found[access + " " + line.substr(path)] += end - begin;
+  }
+  return found;
+}
+
 std::string added(const std::string& what, const std::set<std::string>& then, const std::set<std::string>& now) {
   std::string text;
   for (const std::string& item : now) {
@@ -59,6 +76,11 @@ std::string compare(const Snapshot& then, const Snapshot& now) {
   std::string text = added("descriptor", then.descriptors, now.descriptors) +
                      added("child process", then.children, now.children) +
                      added("segment", then.segments, now.segments);
+  for (const auto& [what, bytes] : now.mappings) {
+    const auto before = then.mappings.find(what);
+    const std::size_t had = before == then.mappings.end() ? 0 : before->second;
+    if (bytes > had) text += "mapping " + what + ", " + std::to_string(bytes - had) + " bytes\n";
+  }
   if (now.attachments > then.attachments) {
     text += std::to_string(now.attachments - then.attachments) + " attachments still mapped\n";
   }
@@ -84,12 +106,30 @@ bool register_listener() noexcept {
 
 }  // namespace
 
-Snapshot take_snapshot() { return {open_descriptors(), child_processes(), own_segments(), attachments_mapped()}; }
+Snapshot take_snapshot() {
+  return {open_descriptors(), child_processes(), own_segments(), attachments_mapped(), segment_mappings()};
+}
 
 std::string leaks_since(const Snapshot& then, double seconds) {
   std::string leaks;
   eventually([&] { return (leaks = compare(then, take_snapshot())).empty(); }, seconds);
   return leaks;
+}
+
+std::string what_is_held(Client& client, double seconds) {
+  std::string held;
+  eventually(
+      [&] {
+        held.clear();
+        const Stats stats = client.stats();
+        for (const char* what : {"leases", "pins"}) {
+          const std::uint64_t count = stats.counters.at(what);
+          if (count != 0) held += std::to_string(count) + " " + what + "\n";
+        }
+        return held.empty();
+      },
+      seconds);
+  return held;
 }
 
 }  // namespace tensorbroker::test
