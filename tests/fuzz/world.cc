@@ -119,7 +119,7 @@ void World::deliver(std::size_t connection, const std::vector<std::byte>& frame)
   if (to.dispatch == nullptr || frame.empty()) return;
   const std::size_t before = to.sink->replies();
   try {
-    to.dispatch->on_frame(frame);
+    require(to.dispatch->on_frame(frame, broker::Deadline::max()), "a turn without an end is long enough");
     wait_for(*to.sink, before + (is_silent(frame) ? 0 : 1));
   } catch (const broker::ProtocolError&) {
     to.sink->close({});
