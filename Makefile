@@ -1,11 +1,11 @@
-# The commands of this repository: make build, test, nightly, demo, demo-crash, bench, chaos, lint, format, install,
-# clean, distclean.
+# The commands of this repository: make build, test, nightly, demo, demo-crash, bench, chaos, crash, lint, format,
+# install, clean, distclean.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := build
-.PHONY: build test test-cpp test-python nightly demo demo-crash bench chaos lint format install clean distclean
+.PHONY: build test test-cpp test-python nightly demo demo-crash bench chaos crash lint format install clean distclean
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -75,6 +75,10 @@ bench: build
 # Random faults on real processes, a few hundred a minute: ROUNDS=1000, and SEED=... to play a run's choices again.
 chaos: build
 	.venv/bin/python tests/chaos/chaos.py --rounds $(or $(ROUNDS),1000) $(if $(SEED),--seed $(SEED))
+
+# Brokers and clients killed after every store to shared memory, those of long loops too.
+crash: build
+	TENSORBROKER_DAEMON=build/broker/tensorbrokerd TENSORBROKER_TEST_EVERY_STORE=1 build/tests/test_crash
 
 lint: build
 	.venv/bin/python .ci/check_layers.py --self-test
