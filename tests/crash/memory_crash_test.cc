@@ -1,5 +1,6 @@
 // Grants, growth, pins and sessions, killed after every store: what the broker gives and takes without a name.
 
+#include "proto/heap_record.h"
 #include "tests/crash/store_crash.h"
 
 namespace tensorbroker::broker {
@@ -21,6 +22,25 @@ class MemoryCrash : public StoreCrash {
             .repeat = repeat,
             .before = {{"a", 1}, {"b", 2}},
             .after = {{"a", 1}, {"b", 2}}};
+  }
+
+  // Bytes of the heap that headers take, each in units of 64.
+  std::uint64_t heap_used() {
+    const Catalog& catalog = store->catalog();
+    std::uint64_t used = 0;
+    for (EntryId id = 0; id < catalog.root().entries_committed.load(); ++id) {
+      if (EntryState::unpack(catalog.entry(id).state.load()).phase != EntryPhase::kUsed) continue;
+      used += round_up(HeapRef::unpack(catalog.entry(id).header.load()).bytes, 64);
+    }
+    return used;
+  }
+
+  static std::string metadata_that_fills(std::uint64_t bytes, std::string_view name) {
+    for (std::uint64_t n = bytes; n > 0; --n) {
+      std::string metadata = R"({"note": ")" + std::string(n, 'x') + R"("})";
+      if (round_up(heap_record_bytes(name.size(), header_of(metadata).size()), 64) <= bytes) return metadata;
+    }
+    return "";
   }
 
   std::uint64_t other_ = 0;
@@ -71,22 +91,21 @@ TEST_F(MemoryCrash, GrowthOfTheEntries) {
       }));
 }
 
-// Two headers of which the first pages hold one.
+// One header takes all that is left of the heap's first pages; the next one finds none.
 TEST_F(MemoryCrash, GrowthOfTheHeadersHeap) {
-  const auto large = [this](const std::string& name) {
-    Request request = draft(name, 3);
-    request.metadata = "{\"note\": \"" + std::string(36'000, 'x') + "\"}";
-    return request;
-  };
+  const auto heap = [this] { return store->catalog().root().heap_committed.load(); };
   Scenario s = unnamed(
       [=, this] {
-        put(large("large"));
-        request_ = large("");
+        Request large = draft("large", 3);
+        large.metadata = metadata_that_fills(heap() - heap_used(), large.name);
+        put(large);
+        ASSERT_LT(heap() - heap_used(), 128u);
+        request_ = draft("", 4);
       },
-      [this] {
-        const std::uint64_t before = store->catalog().root().heap_committed.load();
+      [=, this] {
+        const std::uint64_t before = heap();
         publish(request_);
-        if (store->catalog().root().heap_committed.load() == before) throw RuntimeError("it did not grow");
+        if (heap() == before) throw RuntimeError("it did not grow");
       },
       [this] { put(request_); });
   s.before["large"] = s.after["large"] = 3;

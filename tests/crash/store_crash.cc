@@ -128,10 +128,14 @@ Request StoreCrash::draft(const std::string& name, int value) {
   return request;
 }
 
-std::uint64_t StoreCrash::publish(const Request& request) {
+std::vector<std::byte> StoreCrash::header_of(const std::string& metadata) {
   const TensorSpec spec{
       .name = {}, .dtype = kUInt8, .sizes = {static_cast<std::int64_t>(kBlock)}, .strides = {1}, .offset = 0};
-  const std::vector<std::byte> header = encode_header({&spec, 1}, request.metadata);
+  return encode_header({&spec, 1}, metadata);
+}
+
+std::uint64_t StoreCrash::publish(const Request& request) {
+  const std::vector<std::byte> header = header_of(request.metadata);
   return store->publish(owner, request.sequence,
                         {.entry = request.entry,
                          .name = request.name,

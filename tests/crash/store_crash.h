@@ -88,6 +88,7 @@ class StoreCrash : public StoreTest {
   void kill_successor_everywhere(const Scenario& scenario, std::uint64_t step);
 
   // ---- the one client that writes
+  static std::vector<std::byte> header_of(const std::string& metadata);
   Request draft(const std::string& name, int value);
   std::uint64_t publish(const Request& request);
   // Asks for the publication, again or for the first time, and notes the answer.
