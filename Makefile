@@ -1,11 +1,12 @@
-# The commands of this repository: make build, test, nightly, demo, demo-crash, bench, chaos, fuzz, lint, format,
-# install, clean, distclean.
+# The commands of this repository: make build, test, nightly, demo, demo-crash, bench, chaos, fuzz, crash, tsan,
+# lint, format, install, clean, distclean.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := build
-.PHONY: build test test-cpp test-python nightly demo demo-crash bench chaos fuzz lint format install clean distclean
+.PHONY: build test test-cpp test-python nightly demo demo-crash bench chaos fuzz crash tsan lint format install
+.PHONY: clean distclean
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -23,7 +24,7 @@ unexport PYTHONPATH
 # Everything whose change means a new build. The file build/.sources changes when this list does.
 sources := $(shell find proto client broker python tests examples \
   \( -path tests/python -o -name __pycache__ \) -prune -o -type f \
-  \( -name '*.cc' -o -name '*.h' -o -name '*.fbs' -o -name CMakeLists.txt -o -name '*.in' -o -name '*.cmake' \
+  \( -name '*.cc' -o -name '*.h' -o -name '*.inl' -o -name '*.fbs' -o -name CMakeLists.txt -o -name '*.in' -o -name '*.cmake' \
      -o -path 'python/*.py' -o -path 'python/*.pyi' -o -name py.typed \) -print | LC_ALL=C sort) \
   CMakeLists.txt pyproject.toml
 _ := $(shell mkdir -p build; printf '%s\n' $(sources) | cmp -s - build/.sources || \
@@ -84,6 +85,14 @@ fuzz: build
 	  -DTENSORBROKER_BUILD_BENCH=OFF -DTENSORBROKER_BUILD_EXAMPLES=OFF >build/fuzz-configure.log
 	cmake --build build/fuzz
 	.venv/bin/python tests/fuzz/run.py --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(TARGETS)
+
+# Brokers and clients killed after every store to shared memory, those of long loops too.
+crash: build
+	TENSORBROKER_DAEMON=build/broker/tensorbrokerd TENSORBROKER_TEST_EVERY_STORE=1 build/tests/test_crash
+
+# The lock-free protocols on the real machine, under ThreadSanitizer, for longer than in the tests: ROUNDS=1000000.
+tsan: build
+	TENSORBROKER_TEST_ROUNDS=$(or $(ROUNDS),1000000) ctest --test-dir build --verbose --tests-regex '^model.tsan$$'
 
 lint: build
 	.venv/bin/python .ci/check_layers.py --self-test

@@ -29,7 +29,6 @@ Range pages_around(const Range& range) {
 
 // What a killed broker left becomes this one's state. Nothing is freed before all that sessions may hold is known.
 void Store::State::adopt(const IsAlive& is_alive) {
-  adopting = true;
   closed = catalog.root().index.load(std::memory_order_seq_cst) == kClosedRoot;
   check_root();
   pool.give({kPageSize, options.arena_bytes - kPageSize}, Warmth::kUnknown);
@@ -46,7 +45,6 @@ void Store::State::adopt(const IsAlive& is_alive) {
     skip_events(catalog.events());
     wake_all();
   }
-  adopting = false;
 }
 
 // Lengths and counters that everything else is read by.
@@ -240,8 +238,24 @@ bool Store::State::has_sound_header(EntryId id, bool named) const {
   return !named || find(hash_name(record.name), record.name).entry == id;
 }
 
+// Whether a block is the last one that went back to its owner: the broker may have been killed between giving it back
+// and freeing its entry.
+bool Store::State::was_returned(const Range& block, std::uint64_t generation) const {
+  const Extent* const extent = extents.containing(block);
+  if (block.empty() || extent == nullptr) return false;
+  const Session& owner = sessions.at(extent->owner);
+  if (owner.returns_head == 0) return false;
+  const BlockReturn& last = owner.segment.block_return(owner.returns_head - 1);
+  return last.block_offset.load(std::memory_order_relaxed) == block.offset &&
+         last.generation.load(std::memory_order_relaxed) == tensorbroker::retired(generation);
+}
+
 void Store::State::adopt_used_entry(EntryId id, bool named) {
   Entry& entry = catalog.entry(id);
+  // Its owner may write there by now, and a reader's lease that came too late may still keep the entry.
+  if (!named && was_returned(block_of(id), entry.generation.load())) {
+    entry.block_bytes.store(0, std::memory_order_relaxed);
+  }
   const Range block = block_of(id);
   const HeapRef header = HeapRef::unpack(entry.header.load(std::memory_order_relaxed));
   if (!is_sound(block) || !heap.claim(header) || !has_sound_header(id, named)) {

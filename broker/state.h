@@ -87,7 +87,6 @@ struct Store::State {
 
   std::vector<EntryId> retired;  // anonymous ones too
   bool reclaim_due = false;
-  bool adopting = false;
   std::uint64_t used = 0;
   Statistics counted;  // live, retired, tensors, bundles, and what is counted since the start
 
@@ -158,6 +157,7 @@ struct Store::State {
   void adopt_entries();
   bool is_sound(const Range& block) const;
   bool has_sound_header(EntryId id, bool named) const;
+  bool was_returned(const Range& block, std::uint64_t generation) const;
   void adopt_used_entry(EntryId id, bool named);
   std::vector<bool> adopt_index();
   void revoke(const std::vector<std::uint64_t>& dead);

@@ -26,19 +26,6 @@ Pin pin_of_sent(EntryId entry, std::uint64_t generation, std::uint64_t token, st
           .sender = sender};
 }
 
-// Whether the ring holds, or held not long ago, the return of this block: a broker may have been killed between giving
-// a block back and freeing its entry.
-bool was_returned(const Session& owner, std::uint64_t offset, std::uint64_t generation) {
-  for (std::uint64_t n = 0; n < kReturnsLimit && n < owner.returns_head; ++n) {
-    const BlockReturn& given = owner.segment.block_return(owner.returns_head - 1 - n);
-    if (given.block_offset.load(std::memory_order_relaxed) == offset &&
-        given.generation.load(std::memory_order_relaxed) == generation) {
-      return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
 // An entry that no cell names any more, and whose live bit is clear.
@@ -90,7 +77,6 @@ bool Store::State::free_entry(EntryId id) {
 }
 
 bool Store::State::return_block(Session& owner, const Range& block, std::uint64_t generation) {
-  if (adopting && was_returned(owner, block.offset, generation)) return true;
   SessionControl& control = owner.segment.control();
   // The tail is the client's word: one that is nonsense fills the ring, to the client's own harm.
   if (owner.returns_head - control.returns_tail.load(std::memory_order_acquire) >= kReturnsLimit) return false;

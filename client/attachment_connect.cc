@@ -171,7 +171,14 @@ bool Attachment::connect_once(const Limit& limit) {
 // Says Hello as the session that this is. False where the broker went away.
 bool Attachment::resume(const std::shared_ptr<Socket>& socket, const Limit& limit) {
   write_frame(*socket, build_hello(kHelloNumber, own_things()), limit);
-  return take_welcome(socket, limit);
+  if (!take_welcome(socket, limit)) return false;
+  // A child may have taken its heir over while there was no broker that either could tell.
+  std::unique_lock held(state_);
+  const std::uint64_t used_heir = heir_ ? 0 : heir_id_;
+  held.unlock();
+  if (used_heir == 0) return true;
+  const std::uint64_t number = calls_->next_number();
+  return channel_->post(number, build_next_heir(number, used_heir), channel_->epoch(), false);
 }
 
 bool Attachment::take_welcome(const std::shared_ptr<Socket>& socket, const Limit& limit) {

@@ -38,11 +38,13 @@ void Attachment::take_next_heir(const Limit& limit) {
   }
   if (reply.frame.empty()) {
     const std::uint64_t number = calls_->next_number();
-    reply = request(number, build_next_heir(number, 0), limit);
+    reply = request(number, build_next_heir(number, heir_id_), limit);
   }
   const std::uint64_t heir = body_of<schema::HeirGranted>(reply.item()).heir();
   if (heir == 0) return;
-  heir_ = map_and_lock_session(target_.name, heir, true);
+  auto mapped = map_and_lock_session(target_.name, heir, true);
+  const std::lock_guard held(state_);
+  heir_ = std::move(mapped);
   heir_id_ = heir;
 }
 
@@ -58,10 +60,12 @@ void Attachment::after_fork_in_parent() noexcept {
   leases_->unlock_all();
   arena_->unlock();
   allocator_.unlock();
+  auto used = std::move(heir_);  // its id stays until there is a next one: the broker may have to be told again
+  const std::uint64_t id = heir_id_;
   state_.unlock();
-  if (!heir_) return;
-  heir_.reset();  // the child's mapping of it is the only one now
-  ask_for_heir(std::exchange(heir_id_, 0));
+  if (!used) return;
+  used.reset();  // the child's mapping of it is the only one now
+  ask_for_heir(id);
 }
 
 void Attachment::ask_for_heir(std::uint64_t used) noexcept {

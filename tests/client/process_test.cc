@@ -107,6 +107,21 @@ TEST_F(Processes, AChildsEndReleasesNothingOfItsParents) {
   EXPECT_EQ(values(held)[1000], 1005);
 }
 
+// Neither of them could tell the broker that there is a child: its parent does so once it is connected again.
+TEST_F(Processes, AChildForkedWhileThereIsNoBrokerCountsOnceThereIsOne) {
+  Tensor held = client_.put("w", counting({1 << 16}, 5));
+  broker_.end(SIGKILL);
+  const pid_t child = start([&] { return values(held)[1] == 6; });
+  broker_.start();
+  EXPECT_EQ(client_.stats().sessions, 2u);
+  client_.remove("w");
+  held = Tensor();
+  EXPECT_EQ(client_.stats().retired, (1u << 16) * sizeof(float)) << "the child holds it";
+  end(child);
+  EXPECT_TRUE(nothing_retired());
+  EXPECT_EQ(client_.stats().sessions, 1u);
+}
+
 TEST_F(Processes, AChildCanPublishAndForkAgain) {
   start([&] {
     client_.put("child", counting({4}, 1));

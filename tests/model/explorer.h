@@ -22,6 +22,25 @@ namespace tensorbroker::model {
 // Lets another fiber go first, if the schedule says so. Outside of a fiber it does nothing.
 void scheduling_point();
 
+// What the machine does with a store that is not seq_cst. kStoreBuffers: it stays with the fiber that made it, which
+// alone sees it, until that one's next seq_cst store or exchange or its end, or until the schedule lets it out.
+enum class Memory { kSequential, kStoreBuffers };
+
+class Word;
+
+namespace detail {
+
+// Takes a store into the running fiber's buffer; false where there are none.
+bool buffer_store(Word& word, std::uint64_t value);
+// The newest buffered store of the running fiber to this word; null for none.
+const std::uint64_t* buffered(const Word& word);
+// Lets out all stores of the running fiber.
+void drain_buffer();
+// The running fiber is about to store: where it has no store left, all is let out and Killed thrown.
+void count_store();
+
+}  // namespace detail
+
 // A word of shared memory. Same members as std::atomic<std::uint64_t>, as far as the protocols use them.
 class Word {
  public:
@@ -29,12 +48,24 @@ class Word {
   explicit Word(std::uint64_t value) : value_(value) {}
 
   std::uint64_t load(std::memory_order = std::memory_order_seq_cst) const {
-    if (shared_) scheduling_point();
-    return value_;
+    if (!shared_) return value_;
+    scheduling_point();
+    const std::uint64_t* const own = detail::buffered(*this);
+    return own != nullptr ? *own : value_;
   }
-  void store(std::uint64_t value, std::memory_order = std::memory_order_seq_cst) { exchange(value); }
+  void store(std::uint64_t value, std::memory_order order = std::memory_order_seq_cst) {
+    if (order == std::memory_order_seq_cst || !shared_) {
+      exchange(value);
+      return;
+    }
+    scheduling_point();
+    detail::count_store();
+    if (!detail::buffer_store(*this, value)) set(value);
+  }
   std::uint64_t exchange(std::uint64_t value, std::memory_order = std::memory_order_seq_cst) {
     if (shared_) scheduling_point();
+    detail::count_store();
+    if (shared_) detail::drain_buffer();
     return set(value);
   }
 
@@ -56,6 +87,11 @@ class Word {
   std::function<void()> on_store_;
 };
 
+// Ends the running fiber's process by an exception, Killed, in place of the store after so many.
+struct Killed {};
+void kill_after(int stores);
+void live_on();
+
 // One run's world: the fibers to interleave, and a check for the end. Made afresh for each schedule.
 struct Program {
   std::vector<std::function<void()>> fibers;
@@ -75,9 +111,15 @@ struct Exploration {
   std::vector<std::string> violations;  // distinct ones; exploration goes on after each
 };
 
-// Explores `make()`'s program with at most `preemptions` switches away from a fiber that could go on.
-// Stops, incomplete, after `limit` schedules.
-Exploration explore(const std::function<Program()>& make, int preemptions, std::size_t limit = 2'000'000);
+struct Limits {
+  int preemptions = 2;  // switches away from a fiber that could go on, and stores let out of buffers
+  Memory memory = Memory::kSequential;
+  bool until_violation = false;  // stops, incomplete, at the first one
+  std::size_t schedules = 2'000'000;
+};
+
+// Explores `make()`'s program within these limits.
+Exploration explore(const std::function<Program()>& make, const Limits& limits);
 
 }  // namespace tensorbroker::model
 

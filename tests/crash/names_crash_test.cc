@@ -1,0 +1,159 @@
+// Put, replace, delete, reclaim and the compaction of the name index, killed after every store.
+
+#include "tests/crash/store_crash.h"
+
+namespace tensorbroker::broker {
+namespace {
+
+class NamesCrash : public StoreCrash {
+ protected:
+  // A publication as `operate`; asked again by the same client.
+  Scenario publication(const std::string& name, int value, const std::function<void()>& before = [] {}) {
+    return {.prepare =
+                [=, this] {
+                  put("other", 9);
+                  before();
+                  request_ = draft(name, value);
+                },
+            .operate =
+                [this] {
+                  publish(request_);
+                  store->reclaim_if_due();
+                },
+            .repeat = [this] { put(request_); },
+            .before = {{"other", 9}},
+            .after = {{"other", 9}, {name, value}}};
+  }
+
+  Scenario replacement(const std::function<void()>& before = [] {}) {
+    Scenario s = publication("a", 2, [=, this] {
+      put("a", 1);
+      before();
+    });
+    s.before["a"] = 1;
+    return s;
+  }
+
+  Scenario deletion(const std::function<void()>& before = [] {}) {
+    return {.prepare =
+                [=, this] {
+                  put("other", 9);
+                  put("a", 1);
+                  before();
+                  sequence_ = next_sequence++;
+                  deleted_ = generation(reader->entry_of("a"));
+                },
+            .operate =
+                [this] {
+                  store->remove(owner, sequence_, "a", deleted_);
+                  store->reclaim_if_due();
+                },
+            .before = {{"other", 9}, {"a", 1}},
+            .after = {{"other", 9}}};
+  }
+
+  Request request_;
+  std::uint64_t sequence_ = 0;
+  std::uint64_t deleted_ = 0;
+};
+
+TEST_F(NamesCrash, Put) { kill_everywhere(publication("a", 1)); }
+
+TEST_F(NamesCrash, PutOfANameThatWasDeleted) {
+  kill_everywhere(publication("a", 2, [this] {
+    put("a", 1);
+    remove("a");
+  }));
+}
+
+TEST_F(NamesCrash, PutOfNothingNamed) {
+  Scenario s = publication("", 1);
+  s.after = s.before;
+  kill_everywhere(s);
+}
+
+TEST_F(NamesCrash, Replace) { kill_everywhere(replacement()); }
+
+TEST_F(NamesCrash, ReplaceOfWhatIsHeld) {
+  kill_everywhere(replacement([this] { reader->hold("a"); }));
+}
+
+TEST_F(NamesCrash, ReplaceWithAReaderThatComesTooLate) {
+  Scenario s = replacement();
+  s.late = "a";
+  kill_everywhere(s);
+}
+
+TEST_F(NamesCrash, Delete) { kill_everywhere(deletion()); }
+
+TEST_F(NamesCrash, DeleteOfWhatIsHeld) {
+  kill_everywhere(deletion([this] { reader->hold("a"); }));
+}
+
+// The broker had freed the block, or was about to, and returned it: a lease that comes then keeps the entry from the
+// successor, and the owner writes to its block.
+TEST_F(NamesCrash, DeleteWithAReaderThatComesTooLate) {
+  Scenario s = deletion();
+  s.late = "a";
+  kill_everywhere(s);
+}
+
+// Many at once, most of them with a block to return, one still held.
+TEST_F(NamesCrash, ReclaimOfMany) {
+  Scenario s;
+  s.prepare = [this] {
+    for (int i = 0; i < 6; ++i) put("old" + std::to_string(i), 20 + i);
+    put("", 30);
+    for (int i = 0; i < 6; ++i) reader->hold("old" + std::to_string(i));
+    for (int i = 0; i < 6; ++i) remove("old" + std::to_string(i));
+    put("a", 1);
+    reader->let_go();
+  };
+  s.operate = [this] { store->reclaim(); };
+  s.before = s.after = {{"a", 1}};
+  kill_everywhere(s);
+}
+
+// The blocks of a client that died lie in no extent: their pages go to the pool.
+TEST_F(NamesCrash, ReclaimOfWhatTheDeadLeft) {
+  Scenario s;
+  s.prepare = [this] {
+    put("a", 1);
+    put("b", 2);
+    reader->hold("b");
+    store->remove_session(owner);
+    add_owner();
+    put("c", 3);
+    remove("a");
+    remove("b");
+    reader->let_go();
+  };
+  s.operate = [this] { store->reclaim(); };
+  s.before = s.after = {{"c", 3}};
+  kill_everywhere(s);
+}
+
+// Tombstones fill the index: the next name that finds none in its way is put into a rebuilt one.
+TEST_F(NamesCrash, CompactionOfTheIndex) {
+  options.max_tensors = 256;  // an index of 2,048 cells
+  const auto pass_by = [this](int n) {
+    put("gone" + std::to_string(n), 6);
+    remove("gone" + std::to_string(n));
+  };
+  int last = -1;
+  begin([&] {
+    put("other", 9);
+    put("kept", 5);
+    while (store->statistics().index_rebuilds == 0) pass_by(++last);
+  });
+  Scenario s = publication("gone" + std::to_string(last), 1, [this, pass_by, last] {
+    put("kept", 5);
+    for (int n = 0; n < last; ++n) pass_by(n);
+    ASSERT_EQ(store->statistics().index_rebuilds, 0u);
+  });
+  s.before["kept"] = s.after["kept"] = 5;
+  kill_everywhere(s);
+}
+
+}  // namespace
+}  // namespace tensorbroker::broker

@@ -1,0 +1,90 @@
+# Makes tests/mutants_test.cc in the build folder: the templates of the lock-free protocols, each time with one line
+# taken out or weakened, in a namespace of their own with the model of broker and readers over them, and a test that the
+# explorer finds a violation. A line that is no longer there to be changed is an error.
+
+set(templates proto/lease.h proto/lookup.h broker/name_index.h broker/publication.h broker/reclaim.h)
+list(TRANSFORM templates PREPEND "${PROJECT_SOURCE_DIR}/")
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${templates})
+
+# The templates as text that can be included in a namespace within tensorbroker.
+set(original "")
+foreach(header IN LISTS templates)
+  file(READ "${header}" text)
+  string(REGEX REPLACE "#(include|ifndef|define|endif)[^\n]*" "" text "${text}")
+  string(REPLACE "namespace tensorbroker::broker {" "namespace broker {" text "${text}")
+  string(REPLACE "}  // namespace tensorbroker::broker" "}" text "${text}")
+  string(REPLACE "namespace tensorbroker {" "" text "${text}")
+  string(REPLACE "}  // namespace tensorbroker" "" text "${text}")
+  string(APPEND original "${text}")
+endforeach()
+
+set(mutants_source "${CMAKE_CURRENT_BINARY_DIR}/mutants_test.cc")
+set(mutants_text "#include \"tests/model/mutants.h\"\n")
+
+# add_mutant(<name> <from> <to> <program> <bounds>): `program` is a list of Op, `bounds` the members of Bounds.
+function(add_mutant name from to program bounds)
+  string(REPLACE "${from}" "${to}" text "${original}")
+  if("${text}" STREQUAL "${original}")
+    message(FATAL_ERROR "mutant ${name}: there is no such text to change:\n${from}")
+  endif()
+  file(CONFIGURE OUTPUT "mutants/${name}.inl" CONTENT "${text}" @ONLY)
+  string(APPEND mutants_text "
+namespace tensorbroker::${name} {
+#include \"mutants/${name}.inl\"
+namespace {
+#include \"tests/model/world.inl\"
+TEST(Mutant, ${name}) { EXPECT_TRUE(is_caught(explore_world({${program}}, {${bounds}, .until_violation = true}))); }
+}  // namespace
+}  // namespace tensorbroker::${name}
+")
+  set(mutants_text "${mutants_text}" PARENT_SCOPE)
+endfunction()
+
+set(buffers ".memory = model::Memory::kStoreBuffers")
+set(same "const bool same = region[position].load(std::memory_order_seq_cst) == cell && root_unchanged()")
+set(store_lease "cell.store(lease_of(entry), std::memory_order_seq_cst)")
+set(clear_lease "cell.store(0, std::memory_order_seq_cst);")
+set(ring_on_release "if (!is_live(entry.generation.load(std::memory_order_seq_cst))) ring();")
+set(retire_replaced "catalog.entries[m.replaced].generation.store(retired(m.replaced_generation), std::memory_order_seq_cst);")
+set(store_cell "catalog.index[index.region][m.cell].store(m.cell_value, std::memory_order_seq_cst);")
+set(rings_to_0 "for (const auto& table : tables) table.control->ring.store(0, std::memory_order_seq_cst);")
+set(new_root "catalog_.root->index.store(next.pack(), std::memory_order_seq_cst);")
+
+# ---- the reader's
+add_mutant(NoSecondLookAtTheCell "${same}" "const bool same = root_unchanged()" "Op::kPutA, Op::kPutB" ".preemptions = 3")
+add_mutant(NoSecondLookAtTheRootOnAHit "${same}" "const bool same = region[position].load(std::memory_order_seq_cst) == cell"
+           "Op::kRebuild, Op::kPutA, Op::kPutB" ".preemptions = 3")
+add_mutant(NoSecondLookAtTheRootOnAMiss "return root_unchanged() ? Probe::kMissing : Probe::kAgain;"
+           "return Probe::kMissing;" "Op::kRebuild, Op::kOverwriteOldIndex, Op::kRebuild" ".preemptions = 3")
+add_mutant(LeaseStoredLate "${store_lease}" "cell.store(lease_of(entry), std::memory_order_release)"
+           "Op::kPutA, Op::kPutB" ".preemptions = 3, ${buffers}")
+add_mutant(NoSecondLookAtTheGeneration "if (entry.generation.load(std::memory_order_seq_cst) == generation) return true;"
+           "return true;" "Op::kPutA, Op::kPutB" ".preemptions = 3, .by_handle = true")
+add_mutant(NoRingOnRelease "${ring_on_release}" "" "Op::kPutA" ".preemptions = 3")
+add_mutant(RingBeforeTheLeaseIsCleared "${clear_lease}\n  ${ring_on_release}" "${ring_on_release}\n  ${clear_lease}"
+           "Op::kPutA" ".preemptions = 3")
+add_mutant(NoRingOnWithdrawal "release_lease(lease, catalog.entries[id], ring);"
+           "lease.store(0, std::memory_order_seq_cst);" "Op::kPutA" ".preemptions = 3")
+
+# ---- the broker's
+add_mutant(LiveBitLeftSet "${retire_replaced}" "" "Op::kPutA" ".preemptions = 3")
+add_mutant(CellBeforeTheEntry "if (m.entry != kNoEntry) {\n    BasicEntry<W>& entry"
+           "if (m.cell != kNoCell) {
+    const IndexRoot index = IndexRoot::unpack(catalog.root->index.load(std::memory_order_seq_cst));
+    ${store_cell}
+  }
+  if (m.entry != kNoEntry) {\n    BasicEntry<W>& entry"
+           "Op::kPutA" ".preemptions = 3")
+add_mutant(RootBeforeTheCells "reserve(next.region, size);" "reserve(next.region, size); ${new_root}"
+           "Op::kRebuild" ".preemptions = 3")
+add_mutant(RebuiltUnderTheSameEpoch ".epoch = old.epoch + 1" ".epoch = old.epoch"
+           "Op::kRebuild, Op::kOverwriteOldIndex, Op::kRebuild" ".preemptions = 3")
+set(unchanged "${original}")
+string(REPLACE "${rings_to_0}" "" original "${original}")
+add_mutant(RingsResetAfterTheScan "return leased;" "${rings_to_0} return leased;" "Op::kPutA" ".preemptions = 3")
+set(original "${unchanged}")
+
+file(CONFIGURE OUTPUT "${mutants_source}" CONTENT "${mutants_text}" @ONLY)
+# What a mutant leaves unused, or on one line, is meant so.
+set_source_files_properties("${mutants_source}" PROPERTIES
+  COMPILE_OPTIONS "-Wno-unused-parameter;-Wno-misleading-indentation")
