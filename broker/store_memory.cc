@@ -221,6 +221,8 @@ void Store::give_back(std::uint64_t id, std::span<const std::uint32_t> ids) {
 
 std::vector<Range> Store::take_punch_work(std::uint64_t limit) {
   State& s = *state_;
+  // Never all that is free: a successor knows nothing of any page, and who asks for some meanwhile must find them.
+  limit = std::min(limit, s.pool.free_bytes() / 2 / kPageSize * kPageSize);
   std::vector<Range> work = s.pool.take_punch_work(s.options.capacity / 4, limit);
   for (const Range& range : work) s.punching.insert(range.offset);
   append(work, std::exchange(s.taken_to_punch, {}));

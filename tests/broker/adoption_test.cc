@@ -173,6 +173,17 @@ TEST_F(AdoptionTest, HeirTakenOverOutlivesItsParent) {
   EXPECT_EQ(store->session_info(heir).parent, 0u);
 }
 
+TEST_F(AdoptionTest, PagesAreGrantedWhileTheOthersArePunched) {
+  create(16 * kMiB);
+  const std::uint64_t session = connect();
+  kill_broker();
+  ASSERT_TRUE(adopt());
+  const std::vector<Range> punching = store->take_punch_work();
+  EXPECT_FALSE(punching.empty());
+  EXPECT_NO_THROW(grant(session, 16 * kMiB));
+  store->punched(punching);
+}
+
 TEST_F(AdoptionTest, IdsAndGenerationsAreNeverUsedTwice) {
   create();
   const std::uint64_t first = connect();
