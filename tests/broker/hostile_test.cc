@@ -12,6 +12,7 @@
 #include <csignal>
 #include <functional>
 #include <random>
+#include <span>
 #include <thread>
 
 #include "proto/frame.h"
@@ -318,6 +319,7 @@ TEST_F(Hostile, ASegmentThatChangesWhileItIsRead) {
 
 TEST_F(Hostile, ASegmentThatIsTruncatedWhileItIsRead) {
   start();
+  std::span<std::byte> mapped;
   {
     RawSession session = attach();
     const std::string path = "/dev/shm/" + broker_->at().name().segment(SegmentKind::kSession, session.id);
@@ -337,9 +339,11 @@ TEST_F(Hostile, ASegmentThatIsTruncatedWhileItIsRead) {
     stop = true;
     truncator.join();
     EXPECT_TRUE(is_closed(*session.socket));
-    session.segment->segment().release();  // its pages may be gone: not even unmapped
+    mapped = {session.segment->segment().data(), session.segment->segment().size()};
+    session.segment->segment().release();  // still mapped, and so locked; its pages may be gone
   }
   expect_reclaimed();
+  munmap(mapped.data(), mapped.size());
 }
 
 // ---------------------------------------------------------------- silence, exec, descriptors
