@@ -75,10 +75,13 @@ std::byte* ArenaMap::map(std::uint64_t offset, std::uint64_t bytes, int flags) n
 }
 
 void ArenaMap::throw_unmappable(std::uint64_t bytes) const {
-  throw Error(ErrorCode::kRuntime, "cannot map " + std::to_string(bytes) + " bytes of " + segment_.name() + ": " +
-                                       std::strerror(errno) +
-                                       "; it was removed from /dev/shm, or this process has "
-                                       "too many mappings (vm.max_map_count)");
+  const int error = errno;
+  const std::string what =
+      "cannot map " + std::to_string(bytes) + " bytes of " + segment_.name() + ": " + std::strerror(error);
+  if (error != ENOMEM) throw Error(ErrorCode::kRuntime, what + "; it was removed from /dev/shm");
+  throw OutOfMemoryError(what +
+                         "; let go of tensors, or raise the limit on address space (`ulimit -v`) or on mappings "
+                         "(vm.max_map_count)");
 }
 
 std::byte* ArenaMap::map_extent(std::uint64_t offset, std::uint64_t bytes) {

@@ -88,6 +88,16 @@ detail::StorageRef Attachment::leased_storage(std::uint32_t cell, EntryId id, st
   return made;
 }
 
+detail::StorageRef Attachment::leased_storage(LeaseTable::Taking&& taking, EntryId id, std::uint64_t generation) {
+  const std::uint32_t cell = taking.index();
+  {
+    // The stripe is free before anything is thrown: giving the lease up takes it.
+    LeaseTable::Taking taken = std::move(taking);
+    taken.keep();
+  }
+  return leased_storage(cell, id, generation);
+}
+
 detail::StorageRef Attachment::lease_by_name(std::string_view name, const Limit& limit) {
   return lease_by_name(name, hash_name(name), limit);
 }
@@ -99,8 +109,8 @@ LookupStatus Attachment::look_up(std::string_view name, std::uint64_t hash, Leas
       catalog_.view(), hash, taking.cell(), [&](EntryId e) { return catalog_.entry_has_name(e, hash, name); },
       [this] { ring(); }, &id);
   if (status == LookupStatus::kHeld) {
-    taking.keep();
-    *found = leased_storage(taking.index(), id, catalog_.entry(id).generation.load(std::memory_order_relaxed));
+    const std::uint64_t generation = catalog_.entry(id).generation.load(std::memory_order_relaxed);
+    *found = leased_storage(std::move(taking), id, generation);
   }
   return status;
 }
@@ -147,8 +157,7 @@ detail::StorageRef Attachment::lease_entry(EntryId id, const Limit& limit) {
   const std::uint64_t generation = entry.generation.load(std::memory_order_seq_cst);
   LeaseTable::Taking taking = take_lease(limit);
   if (!tensorbroker::lease_by_handle(taking.cell(), entry, id, generation, [this] { ring(); })) return {};
-  taking.keep();
-  return leased_storage(taking.index(), id, generation);
+  return leased_storage(std::move(taking), id, generation);
 }
 
 detail::StorageRef Attachment::open_writable(const detail::StorageRef& leased, const Limit& limit) {
@@ -160,9 +169,7 @@ detail::StorageRef Attachment::open_writable(const detail::StorageRef& leased, c
   }
   LeaseTable::Taking taking = take_lease(limit);
   store_lease(taking.cell(), source.entry());  // the caller's lease keeps the entry meanwhile
-  taking.keep();
-  const std::uint32_t cell = taking.index();
-  detail::StorageRef storage = leased_storage(cell, source.entry(), source.generation());
+  detail::StorageRef storage = leased_storage(std::move(taking), source.entry(), source.generation());
   make_writable(*storage.get());
   return storage;
 }

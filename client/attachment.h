@@ -210,6 +210,8 @@ class Attachment {
   void spend_draft(detail::Storage& draft) noexcept;
   // Makes the storage of a lease in its slab cell. REQUIRES: the cell leases the entry.
   detail::StorageRef leased_storage(std::uint32_t cell, EntryId entry, std::uint64_t generation);
+  // The same, keeping what was taken.
+  detail::StorageRef leased_storage(LeaseTable::Taking&& taking, EntryId entry, std::uint64_t generation);
   void make_writable(detail::Storage& storage);
   detail::StorageRef lease_pinned(const PinnedEntry& pinned, const Limit& limit);
   void ring() noexcept;

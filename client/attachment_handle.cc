@@ -1,5 +1,7 @@
 // Leasing what a handle denotes, and sending it to another process.
 
+#include <utility>
+
 #include "client/attachment.h"
 #include "proto/lease.h"
 
@@ -12,8 +14,7 @@ detail::StorageRef Attachment::lease_by_handle(EntryId id, std::uint64_t version
   {
     LeaseTable::Taking taking = take_lease(limit);
     if (tensorbroker::lease_by_handle(taking.cell(), catalog_.entry(id), id, generation, [this] { ring(); })) {
-      taking.keep();
-      return leased_storage(taking.index(), id, generation);
+      return leased_storage(std::move(taking), id, generation);
     }
   }
   try {
@@ -48,8 +49,7 @@ detail::StorageRef Attachment::lease_pinned(const PinnedEntry& pinned, const Lim
     const bool same = retired(entry.generation.load(std::memory_order_seq_cst)) == retired(pinned.generation) &&
                       EntryState::unpack(entry.state.load(std::memory_order_seq_cst)).phase == EntryPhase::kUsed;
     if (same) {
-      taking.keep();
-      storage = leased_storage(taking.index(), pinned.entry, pinned.generation);
+      storage = leased_storage(std::move(taking), pinned.entry, pinned.generation);
     } else {
       release_lease(taking.cell(), entry, [this] { ring(); });
     }

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,6 +84,30 @@ TEST_F(Memory, FreeExtentsOfAnIdleClientAreTakenUnderPressure) {
   client_.remove("theirs");
   client_.put("again", counting({1000}));  // and this process notices
   EXPECT_EQ(values(client_.get("again"))[999], 999);
+}
+
+std::uint64_t address_space() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t pages = 0;
+  statm >> pages;
+  return pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+TEST_F(Memory, WhatCannotBeMappedIsAnErrorAndLeavesNoLease) {
+  constexpr std::int64_t kBytes = 64 << 20;
+  std::string handle = client_.zeros({kBytes}, kUInt8, "m").handle();
+  Client other = broker_.connect();  // its own mapping of the pages is what cannot be had
+  rlimit before{};
+  getrlimit(RLIMIT_AS, &before);
+  const rlimit tight{address_space() + kBytes / 2, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &tight), 0);
+  alarm(60);  // instead of a hang
+  const std::string message = refusal<OutOfMemoryError>([&] { other.open(handle, OpenMode::kReadWrite); });
+  alarm(0);
+  setrlimit(RLIMIT_AS, &before);
+  EXPECT_NE(message.find("ulimit -v"), std::string::npos) << message;
+  EXPECT_EQ(client_.stats().counters.at("leases"), 0u);
+  EXPECT_EQ(other.open(handle, OpenMode::kReadWrite).numel(), kBytes);
 }
 
 // A broker whose capacity is more than its /dev/shm holds.

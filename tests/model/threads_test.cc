@@ -179,7 +179,8 @@ TEST(Threads, ReadersAgainstTheBroker) {
   };
   const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   const auto least = static_cast<std::uint64_t>(rounds());
-  for (std::uint64_t n = 0; n < least || (!have_read() && std::chrono::steady_clock::now() < limit); ++n) broker.step(n);
+  for (std::uint64_t n = 0; n < least || (!have_read() && std::chrono::steady_clock::now() < limit); ++n)
+    broker.step(n);
   shared->done.store(true);
   for (std::thread& thread : threads) thread.join();
   EXPECT_TRUE(broker.all_free());
