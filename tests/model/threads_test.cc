@@ -29,7 +29,7 @@ constexpr std::array<std::uint64_t, 2> kHashes{0x1111111100000000, 0x22222222000
 
 int rounds() {
   const char* said = std::getenv("TENSORBROKER_TEST_ROUNDS");
-  return said != nullptr ? std::atoi(said) : 20'000;
+  return said != nullptr ? static_cast<int>(std::strtol(said, nullptr, 10)) : 20'000;
 }
 
 // A catalog in plain memory, and the blocks of its entries.

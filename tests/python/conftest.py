@@ -58,10 +58,11 @@ def shared_client(shared_broker: support.Broker) -> Iterator[tb.Client]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(shared_client: tb.Client) -> Iterator[None]:
+def nothing_left(shared_client: tb.Client, request: pytest.FixtureRequest) -> Iterator[None]:
     """Check that a test leaves no segment, descriptor, child process, mapping, lease, pin or name behind."""
     before = support.Snapshot.take(shared_client)
     yield
+    request.node.funcargs.clear()  # pytest would keep what fixtures gave the test for longer than this look
     for name in shared_client:
         with contextlib.suppress(tb.NotFoundError):
             shared_client.delete(name)
