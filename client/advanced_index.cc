@@ -65,6 +65,11 @@ std::vector<std::int64_t> broadcast_values(const std::vector<std::int64_t>& valu
 
 bool is_one_mask(const IndexedView& indexed) { return indexed.terms.size() == 1 && is_mask(indexed.terms[0].tensor); }
 
+void check_first_mask(const IndexedView& indexed) {
+  const IndexedView::Term& first = indexed.terms.front();
+  if (is_mask(first.tensor)) check_mask(first.tensor, indexed.view, first.dim);
+}
+
 Gathering::Gathering(const IndexedView& indexed) : view_(indexed.view) {
   check_dtypes(indexed);
   for (const IndexedView::Term& term : indexed.terms) {

@@ -34,6 +34,10 @@ IndexedView apply_terms(const Tensor& tensor, std::span<const TensorIndex> terms
 // Whether the tensors are one mask: assignment then fills, and converts the value.
 bool is_one_mask(const IndexedView& indexed);
 
+// What torch looks at first where one value is assigned: IndexError for a mask of another shape, if the first of the
+// tensors is one.
+void check_first_mask(const IndexedView& indexed);
+
 // The elements that index tensors name, as a tensor of `sizes`: dimensions of the view, those of the (broadcast) index
 // tensors, and dimensions of the view again.
 class Gathering {

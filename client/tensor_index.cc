@@ -87,6 +87,7 @@ const Tensor& Tensor::index_put_(std::span<const TensorIndex> indices, const Ten
     copy_to(indexed.view, value);
     return *this;
   }
+  if (value.numel() == 1) check_first_mask(indexed);
   const bool fills = is_one_mask(indexed) && value.numel() == 1;
   if (!fills) check_no_overlap(indexed.view, value);
   const Gathering gathering(indexed);

@@ -322,3 +322,13 @@ def test_a_second_ellipsis_skips_as_much_again(shape: tuple[int, ...], index: ob
             tensor[key] = 1
         assert str(mine.value) == str(its.value)
     assert not tensor.numpy().any()
+
+
+def test_one_value_for_a_mask_of_another_shape(client: tb.Client) -> None:
+    """The mask is looked at before the other indices, as torch does."""
+    index = ..., [True], torch.tensor([0], dtype=torch.int8)
+    for tensor in (torch.zeros(0, 0, 0), client.zeros(0, 0, 0)):
+        with pytest.raises(IndexError, match=r"The shape of the mask \[1\] at index 0"):
+            tensor[index] = 1
+        with pytest.raises(IndexError, match="must be long, int, byte or bool"):
+            tensor[index] = torch.ones(2)
