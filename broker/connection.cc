@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <cstring>
+#include <span>
 #include <utility>
 
 #include "broker/log.h"
@@ -94,8 +95,7 @@ bool Connection::handle_frame(Deadline turn_ends) {
 void Connection::keep_time() {
   const bool greeted = handler_->greeted();
   const bool incomplete = prefix_bytes_ != 0 || (frame_bytes_ != 0 && !frame_is_whole());
-  if (greeted && !incomplete) return timer_.stop();
-  if (timer_.running() || patience_.count() == 0) return;
+  if ((greeted && !incomplete) || timer_.running() || patience_.count() == 0) return;
   const char* const what = greeted ? "it did not finish a message" : "it did not finish its handshake";
   timer_.start(patience_,
                [weak = weak_from_this(), text = what + (" within " + std::to_string(patience_.count()) + " ms")] {
@@ -120,15 +120,11 @@ bool Connection::take_length(std::span<const std::byte>& bytes) {
 
 void Connection::send(const flatbuffers::FlatBufferBuilder& message) {
   if (closed_) return;
-  const std::uint32_t length = message.GetSize();
-  if (queued_bytes_ + length > kMaxQueuedBytes) {
+  if (queued_bytes_ + message.GetSize() > kMaxQueuedBytes) {
     return close("it does not read its replies: " + std::to_string(queued_bytes_) + " bytes are waiting");
   }
-  std::vector<std::byte> frame(kFrameLengthBytes + length);
-  std::memcpy(frame.data(), &length, kFrameLengthBytes);
-  std::memcpy(frame.data() + kFrameLengthBytes, message.GetBufferPointer(), length);
-  queued_bytes_ += frame.size();
-  queue_.push_back(std::move(frame));
+  queue_.push_back(framed(std::as_bytes(std::span(message.GetBufferPointer(), message.GetSize()))));
+  queued_bytes_ += queue_.back().size();
   if (!writing_) write();
 }
 

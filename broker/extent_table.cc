@@ -59,7 +59,7 @@ const Extent* ExtentTable::containing(const Range& range) const {
 
 bool ExtentTable::overlaps(const Range& range) const {
   const auto after = by_offset_.lower_bound(range.end());
-  return after != by_offset_.begin() && by_id_.at(std::prev(after)->second).range.end() > range.offset;
+  return after != by_offset_.begin() && by_id_.at(std::prev(after)->second).range.overlaps(range);
 }
 
 std::vector<ExtentTable::PlainRecord> ExtentTable::read_records(const Catalog& catalog, const SegmentFile& file) {

@@ -8,12 +8,6 @@
 #include <utility>
 
 namespace tensorbroker::broker {
-namespace {
-
-bool overlap(const Range& a, const Range& b) { return a.offset < b.end() && b.offset < a.end(); }
-
-}  // namespace
-
 PageWorker::PageWorker(EventLoop& loop, const ArenaFile& arena) : loop_(loop), arena_(arena) {
   // Signals belong to the loop's thread.
   sigset_t all;
@@ -107,7 +101,7 @@ bool PageWorker::waits_to_be_punched(const std::deque<Range>& ranges) {
   const std::lock_guard lock(mutex_);
   for (const Punching& job : punching_) {
     for (const Range& range : job.ranges) {
-      if (std::any_of(ranges.begin(), ranges.end(), [&](const Range& r) { return overlap(r, range); })) return true;
+      if (std::any_of(ranges.begin(), ranges.end(), [&](const Range& r) { return r.overlaps(range); })) return true;
     }
   }
   return false;

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -34,10 +35,8 @@ bool proc_is_ours() {
 
 bool pid_is_forged(pid_t peer, pid_t claimed) {
   if (peer <= 0 || peer == claimed || !proc_is_ours()) return false;
-  bool is_one = false;
   const std::vector<pid_t> pids = pids_of(peer);
-  for (const pid_t pid : pids) is_one = is_one || pid == claimed;
-  return !pids.empty() && !is_one;
+  return !pids.empty() && std::find(pids.begin(), pids.end(), claimed) == pids.end();
 }
 
 }  // namespace tensorbroker::broker

@@ -15,6 +15,7 @@ struct Range {
 
   constexpr std::uint64_t end() const { return offset + bytes; }
   constexpr bool empty() const { return bytes == 0; }
+  constexpr bool overlaps(const Range& other) const { return offset < other.end() && other.offset < end(); }
   constexpr bool contains(const Range& other) const { return offset <= other.offset && other.end() <= end(); }
   friend constexpr bool operator==(const Range&, const Range&) = default;
 };

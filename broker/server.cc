@@ -11,10 +11,9 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <exception>
+#include <span>
 #include <utility>
-#include <vector>
 
 #include "broker/connection.h"
 #include "broker/log.h"
@@ -36,10 +35,7 @@ int spare_descriptor() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 // Answers what the newcomer has not asked yet, as far as its socket takes it, so that it learns why it is refused.
 void tell(int socket, const std::exception_ptr& why) {
   Reply reply(0, 1, [socket](const flatbuffers::FlatBufferBuilder& message) {
-    const std::uint32_t length = message.GetSize();
-    std::vector<std::byte> frame(kFrameLengthBytes + length);
-    std::memcpy(frame.data(), &length, kFrameLengthBytes);
-    std::memcpy(frame.data() + kFrameLengthBytes, message.GetBufferPointer(), length);
+    const auto frame = framed(std::as_bytes(std::span(message.GetBufferPointer(), message.GetSize())));
     [[maybe_unused]] const ssize_t sent = ::send(socket, frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   });
   reply.set(0, error_answer(why));

@@ -233,10 +233,7 @@ void Channel::serve_ring(Line& line) noexcept {
       send_part(*line.socket, ring_frame_, &sent);
       if (sent > 0 && sent < kFrameLengthBytes + ring_frame_.size()) {
         // As good as impossible on a Unix socket; the rest goes before the next frame.
-        Frame whole(kFrameLengthBytes + ring_frame_.size());
-        const auto length = static_cast<std::uint32_t>(ring_frame_.size());
-        std::memcpy(whole.data(), &length, sizeof length);
-        std::copy(ring_frame_.begin(), ring_frame_.end(), whole.begin() + kFrameLengthBytes);
+        const Frame whole = framed(ring_frame_);
         line.cut_off.assign(whole.begin() + static_cast<std::ptrdiff_t>(sent), whole.end());
       }
     }

@@ -3,11 +3,13 @@
 #ifndef TENSORBROKER_PROTO_FRAME_H_
 #define TENSORBROKER_PROTO_FRAME_H_
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <vector>
 
 #include "proto/limits.h"
 
@@ -20,6 +22,15 @@ inline std::uint32_t frame_length(const std::byte* prefix) noexcept {
   std::uint32_t length;
   std::memcpy(&length, prefix, sizeof length);
   return length;
+}
+
+// A message with its length before it.
+inline std::vector<std::byte> framed(std::span<const std::byte> message) {
+  const auto length = static_cast<std::uint32_t>(message.size());
+  std::vector<std::byte> frame(kFrameLengthBytes + message.size());
+  std::memcpy(frame.data(), &length, kFrameLengthBytes);
+  std::copy(message.begin(), message.end(), frame.begin() + kFrameLengthBytes);
+  return frame;
 }
 
 // Limits for FlatBuffers' verifier, on messages and headers alike: our tables nest four deep.

@@ -180,11 +180,6 @@ OpenMode to_mode(py::handle mode) {
   refuse_word(mode, "mode must be 'r' (read), 'r+' (read and write, mutable tensors) or 'c' (private copy-on-write)");
 }
 
-bool to_bool(py::handle value, const char* what) {
-  if (PyBool_Check(value.ptr())) return value.is(py::bool_(true));
-  throw TypeError(std::string(what) + " must be True or False, not " + type_name(value));
-}
-
 void refuse_word(py::handle given, const std::string& wanted) {
   const std::string text = wanted + ", not " + shown(given);
   if (PyUnicode_Check(given.ptr())) throw InvalidArgumentError(text);

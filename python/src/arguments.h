@@ -40,9 +40,6 @@ std::uint64_t to_bytes(pybind11::handle value);
 // "r", "r+" or "c".
 OpenMode to_mode(pybind11::handle mode);
 
-// True or False and nothing else.
-bool to_bool(pybind11::handle value, const char* what);
-
 // For an argument that is one of a few words: TypeError where it is no str, ValueError where it is another one.
 [[noreturn]] void refuse_word(pybind11::handle given, const std::string& wanted);
 

@@ -28,12 +28,12 @@ std::string to_instance(py::handle instance) {
   return std::string(name);
 }
 
-Client connect(py::handle instance, py::handle runtime_dir, py::handle autostart, py::handle timeout,
+Client connect(py::handle instance, py::handle runtime_dir, std::optional<bool> autostart, py::handle timeout,
                py::handle capacity) {
   ConnectOptions options;
   options.instance = to_instance(instance);
   options.runtime_dir = to_path(runtime_dir);
-  if (!autostart.is_none()) options.autostart = to_bool(autostart, "autostart");
+  options.autostart = autostart;
   options.timeout = to_timeout(timeout).value_or(std::chrono::duration<double>(kForEver));
   if (!capacity.is_none()) options.capacity = to_bytes(capacity);
   const NoGil no_gil;

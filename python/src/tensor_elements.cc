@@ -28,7 +28,7 @@ constexpr const char* kUnaryOperators[] = {"neg", "pos", "abs", "invert", "round
 
 py::object item(const PyTensor& self) { return from_scalar(live(self).item()); }
 
-bool truth_of(const PyTensor& self) {
+bool to_bool(const PyTensor& self) {
   const Tensor& tensor = live(self);
   if (tensor.numel() == 0) throw RuntimeError("Boolean value of Tensor with no values is ambiguous");
   if (tensor.numel() > 1) throw RuntimeError("Boolean value of Tensor with more than one value is ambiguous");
@@ -107,7 +107,7 @@ void refuse_operators(TensorClass& tensor) {
 void define_numbers(TensorClass& tensor) {
   tensor.def("item", &item)
       .def("tolist", &tolist)
-      .def("__bool__", &truth_of)
+      .def("__bool__", &to_bool)
       .def("__int__", [](const PyTensor& self) { return as_number(self, "int64_t", &PyNumber_Long); })
       .def("__float__", [](const PyTensor& self) { return as_number(self, "double", &PyNumber_Float); })
       .def("__complex__",

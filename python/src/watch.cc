@@ -61,22 +61,24 @@ bool saw(Watch& self, std::uint64_t version) {
   return is_newer;
 }
 
-py::object next_version(Watch& self) {
-  std::optional<Object> found;
-  Watch watched = self;
-  {
-    const NoGil no_gil;
-    if (watched.starts_late) {
-      found = watched.client.find_object(watched.name);
-      if (found) watched.version = version_of(*found);
-    }
-    found = watched.client.wait_object(watched.name, watched.version, watched.timeout, interrupt_check());
-    if (!found) {
-      throw TimeoutError("no version of '" + watched.name + "' newer than " + std::to_string(watched.version) +
-                         " came in time");
-    }
+Object wait_for_version(Watch watched) {
+  const NoGil no_gil;
+  if (watched.starts_late) {
+    if (const auto current = watched.client.find_object(watched.name)) watched.version = version_of(*current);
   }
-  return saw(self, version_of(*found)) ? wrap(*std::move(found)) : next_version(self);
+  auto found = watched.client.wait_object(watched.name, watched.version, watched.timeout, interrupt_check());
+  if (!found) {
+    throw TimeoutError("no version of '" + watched.name + "' newer than " + std::to_string(watched.version) +
+                       " came in time");
+  }
+  return *std::move(found);
+}
+
+py::object next_version(Watch& self) {
+  for (;;) {
+    Object found = wait_for_version(self);
+    if (saw(self, version_of(found))) return wrap(std::move(found));
+  }
 }
 
 }  // namespace

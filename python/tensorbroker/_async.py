@@ -46,12 +46,14 @@ async def watch_anext(self: Watch) -> Any:
     """Return the next version; TimeoutError where none came in time."""
     from tensorbroker._loop_waits import version_in_loop, wait_in_loop
 
-    client, name, version, timeout, starts_late = self._awaited()
-    if starts_late:
-        version = await version_in_loop(client, name)
-        self._saw(version)
-    found = await wait_in_loop(client, name, version, timeout)
-    return found if self._saw(found.version) else await watch_anext(self)
+    while True:
+        client, name, version, timeout, starts_late = self._awaited()
+        if starts_late:
+            version = await version_in_loop(client, name)
+            self._saw(version)
+        found = await wait_in_loop(client, name, version, timeout)
+        if self._saw(found.version):
+            return found
 
 
 def add_methods() -> None:

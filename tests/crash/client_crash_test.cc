@@ -10,7 +10,6 @@
 #include <csignal>
 #include <cstdio>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <string>
 #include <vector>
@@ -92,19 +91,7 @@ class ClientCrash : public testing::Test {
   }
 
   void kill_everywhere(const Call& c) {
-    run(c, 0);
-    const std::uint64_t stores = tally_.stores();
-    ASSERT_GT(stores, 0u);
-    const std::vector<std::uint64_t> last = crash::stores_to_die_after(tally_);
-    std::size_t killed = 0;
-    for (const std::uint64_t n : last) {
-      SCOPED_TRACE("killed after store " + std::to_string(n) + " of " + std::to_string(stores));
-      killed += run(c, n) ? 1 : 0;
-      if (testing::Test::HasFailure()) return;
-    }
-    EXPECT_GE(killed * 10, last.size() * 9) << "of " << last.size();
-    std::cout << "[ killed   ] " << killed << " clients, after each of " << last.size() << " of " << stores
-              << " stores\n";
+    crash::kill_after_each_store(tally_, "clients", 90, [&](std::uint64_t limit) { return run(c, limit); });
   }
 
   test::BrokerProcess broker_{{"--capacity", "64MiB"}};

@@ -12,7 +12,6 @@
 #include <csignal>
 #include <cstdio>
 #include <functional>
-#include <iostream>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -167,19 +166,7 @@ class DaemonCrash : public testing::Test {
   }
 
   void kill_everywhere(const Call& c) {
-    run(c, 0);
-    const std::uint64_t stores = tally_.stores();
-    const std::vector<std::uint64_t> last = crash::stores_to_die_after(tally_);
-    std::size_t killed = 0;
-    for (const std::uint64_t n : last) {
-      SCOPED_TRACE("killed after store " + std::to_string(n) + " of " + std::to_string(stores));
-      killed += run(c, n) ? 1 : 0;
-      if (testing::Test::HasFailure()) return;
-    }
-    // The last stores may come after the answer, when nothing waits for them.
-    EXPECT_GE(killed * 10, last.size() * 7);
-    std::cout << "[ killed   ] " << killed << " brokers, after each of " << last.size() << " of " << stores
-              << " stores\n";
+    crash::kill_after_each_store(tally_, "brokers", 70, [&](std::uint64_t limit) { return run(c, limit); });
   }
 
   crash::Tally tally_;

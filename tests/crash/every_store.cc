@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
 #include <map>
 
 namespace tensorbroker::crash {
@@ -63,6 +64,23 @@ std::vector<std::uint64_t> stores_to_die_after(const Tally& tally) {
     if (all || is_taken(seen[place]++, total[place])) taken.push_back(i + 1);
   }
   return taken;
+}
+
+void kill_after_each_store(const Tally& tally, const std::string& whom, std::size_t least_percent,
+                           const std::function<bool(std::uint64_t limit)>& run) {
+  run(0);
+  const std::uint64_t stores = tally.stores();
+  ASSERT_GT(stores, 0u);
+  const std::vector<std::uint64_t> last = stores_to_die_after(tally);
+  std::size_t killed = 0;
+  for (const std::uint64_t n : last) {
+    SCOPED_TRACE("killed after store " + std::to_string(n) + " of " + std::to_string(stores));
+    killed += run(n) ? 1 : 0;
+    if (testing::Test::HasFailure()) return;
+  }
+  EXPECT_GE(killed * 100, last.size() * least_percent) << "of " << last.size();
+  std::cout << "[ killed   ] " << killed << " " << whom << ", after each of " << last.size() << " of " << stores
+            << " stores\n";
 }
 
 }  // namespace tensorbroker::crash

@@ -24,6 +24,11 @@ Outcome in_trapped_process(const std::string& prefix, Tally& tally, std::uint64_
 // set.
 std::vector<std::uint64_t> stores_to_die_after(const Tally& tally);
 
+// Does `run` whole, with limit 0, and then once for each of those, as the limit. It returns whether `whom` was killed;
+// of a hundred runs so many must be, since the last stores may come when nothing waits for them any more.
+void kill_after_each_store(const Tally& tally, const std::string& whom, std::size_t least_percent,
+                           const std::function<bool(std::uint64_t limit)>& run);
+
 }  // namespace tensorbroker::crash
 
 #endif  // TENSORBROKER_TESTS_CRASH_EVERY_STORE_H_
