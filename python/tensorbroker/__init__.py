@@ -10,6 +10,7 @@ process that opens them "r+" writes in place. All functions may be called from a
 """
 
 import builtins as _builtins
+import os as _os
 from collections.abc import Mapping as _Mapping
 
 from tensorbroker import _core, _launch
@@ -192,5 +193,5 @@ __all__ = [
 ]
 
 _Mapping.register(Bundle)
-if _launch.daemon_path().exists():
-    _core._set_daemon_path(str(_launch.daemon_path()))
+if _os.path.exists(_launch.daemon_path()):
+    _core._set_daemon_path(_launch.daemon_path())

@@ -2,12 +2,11 @@
 
 import os
 import sys
-from pathlib import Path
 
 
-def daemon_path() -> Path:
+def daemon_path() -> str:
     """Return the path of the daemon inside the installed package."""
-    return Path(__file__).resolve().parent / "bin" / "tensorbrokerd"
+    return os.path.join(os.path.dirname(os.path.realpath(__file__)), "bin", "tensorbrokerd")
 
 
 def main() -> None:

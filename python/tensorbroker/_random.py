@@ -1,21 +1,25 @@
 """The random numbers of rand and randn: NumPy's, not torch's, so the values differ from torch's for the same seed."""
 
+from __future__ import annotations
+
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tensorbroker import _core
+
+if TYPE_CHECKING:  # numpy.random and numpy.typing take half of this package's import, which few programs need
+    from numpy.typing import NDArray
 
 # The uniform numbers of a short float are multiples of this many binary places, so that none rounds up to 1.
 _PLACES = {"float16": 11, "bfloat16": 8}
 
 
 class _Default:
-    """The generator for calls that name none. A forked child goes on with its parent's state, as torch's does."""
+    """The generator for calls that name none, made at first use. A forked child goes on with its parent's state."""
 
-    generator = np.random.default_rng()
+    generator: np.random.Generator | None = None
 
 
 def manual_seed(seed: int) -> np.random.Generator:
@@ -34,6 +38,8 @@ def manual_seed(seed: int) -> np.random.Generator:
 
 def _checked(generator: Any) -> np.random.Generator:
     if generator is None:
+        if _Default.generator is None:
+            _Default.generator = np.random.default_rng()
         return _Default.generator
     if isinstance(generator, np.random.Generator):
         return generator

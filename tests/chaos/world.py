@@ -130,7 +130,7 @@ class World:
 
     def start_broker(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a broker in the foreground, without waiting for it. It may refuse: another one may be alive."""
-        command = [str(_launch.daemon_path()), "--instance", self.instance, "--capacity", self.capacity]
+        command = [_launch.daemon_path(), "--instance", self.instance, "--capacity", self.capacity]
         command += arguments or ["--runtime-dir", self.runtime_dir]
         started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.foreground.append(started)

@@ -154,7 +154,7 @@ class Broker:
     def start(self) -> None:
         """Start it and wait until clients can connect."""
         ready, write_end = os.pipe()
-        command = [str(_launch.daemon_path()), "--instance", self.instance, "--runtime-dir", self.runtime_dir]
+        command = [_launch.daemon_path(), "--instance", self.instance, "--runtime-dir", self.runtime_dir]
         command += ["--capacity", self.capacity, "--ready-fd", str(write_end)]
         self.process = subprocess.Popen(command, pass_fds=[write_end], stdin=subprocess.DEVNULL)
         os.close(write_end)

@@ -73,7 +73,7 @@ def test_idle_exit(instance: str, runtime_dir: str) -> None:
 
     from tensorbroker import _launch
 
-    command = [str(_launch.daemon_path()), "--detach", "--instance", instance, "--runtime-dir", runtime_dir]
+    command = [_launch.daemon_path(), "--detach", "--instance", instance, "--runtime-dir", runtime_dir]
     subprocess.run([*command, "--capacity", "64MiB", "--idle-exit", "0.2"], check=True)
     pid = broker_pid(instance)
     assert pid is not None

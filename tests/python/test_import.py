@@ -6,6 +6,7 @@ import tensorbroker as tb
 from support import run
 
 HEAVY = ("torch", "jax", "rich", "pandas", "asyncio", "IPython", "ml_dtypes", "html", "importlib.metadata")
+HEAVY += ("numpy.random", "numpy.typing", "pathlib", "secrets", "hashlib", "json")
 
 
 def test_nothing_heavy_is_imported() -> None:
