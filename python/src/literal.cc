@@ -2,6 +2,8 @@
 
 #include <tensorbroker/error.h>
 
+#include <algorithm>
+#include <new>
 #include <string>
 #include <utility>
 #include <vector>
@@ -102,9 +104,23 @@ class Collector {
 
   void collect_array(const Tensor& array, std::size_t depth) {
     for (std::int64_t d = 0; d < array.dim(); ++d) check_size(static_cast<std::size_t>(array.size(d)), depth + d);
-    if (array.numel() != 0) check_depth(depth + static_cast<std::size_t>(array.dim()), "an array");
     dtype_ = dtype_ ? promote_types(*dtype_, array.dtype()) : array.dtype();
+    if (array.numel() == 0) return;
+    check_depth(depth + static_cast<std::size_t>(array.dim()), "an array");
+    make_room(static_cast<std::size_t>(array.numel()));
     add_elements(array, 0, array.storage_offset());
+  }
+
+  // At once, so that an array that is large only by its strides is an error before the machine's memory is used up.
+  void make_room(std::size_t more) {
+    if (more <= numbers_.capacity() - numbers_.size()) return;
+    try {
+      if (more > numbers_.max_size() - numbers_.size()) throw std::bad_alloc();
+      numbers_.reserve(std::max(numbers_.size() + more, 2 * numbers_.capacity()));
+    } catch (const std::bad_alloc&) {
+      throw OutOfMemoryError("cannot hold the numbers of a list with an array of " + std::to_string(more) +
+                             " elements; put the array itself");
+    }
   }
 
   void add_elements(const Tensor& array, std::size_t dim, std::int64_t offset) {

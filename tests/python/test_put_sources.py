@@ -224,6 +224,18 @@ def test_what_would_be_larger_than_memory_can_be(client: tb.Client) -> None:
     assert list(client) == []
 
 
+def test_arrays_in_lists_that_are_large_only_by_their_strides(client: tb.Client) -> None:
+    """Without elements: taken at once, however many empty rows; with too many: an error before memory is used up."""
+    empty = np.broadcast_to(np.zeros((3, 0)), (1 << 40, 3, 0))
+    assert client.put("x", [empty], overwrite=True).shape == (1, 1 << 40, 3, 0)
+    with pytest.raises(ValueError, match="expected sequence of length 1099511627776 at dim 1"):
+        client.put("y", [empty, np.zeros((4, 4))])
+    for size in (1 << 40, 1 << 60):
+        with pytest.raises(tb.OutOfMemoryError, match=f"an array of {size} elements; put the array itself"):
+            client.put("y", [np.broadcast_to(np.int8(1), (size,))])
+    assert list(client) == ["x"]
+
+
 def test_sources_that_change_meanwhile(client: tb.Client) -> None:
     """An exporter is pinned while it is read, and what is read of an array is fixed at the start."""
     buffer = bytearray(64 * MIB)
