@@ -1,13 +1,10 @@
-#include <dirent.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <memory>
 #include <string>
 #include <utility>
 
+#include "broker/instance_files.h"
 #include "broker/state.h"
 #include "broker/store.h"
 #include "proto/futex.h"
@@ -15,31 +12,14 @@
 namespace tensorbroker::broker {
 namespace {
 
-struct Found {
-  std::string file_name;
-  SegmentId segment;
-};
-
-std::vector<Found> segments_of(const InstanceName& name) {
-  std::vector<Found> found;
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opendir(std::string(kShmDirectory).c_str()), closedir);
-  if (directory == nullptr) {
-    throw Error(ErrorCode::kRuntime, "cannot look into " + std::string(kShmDirectory) + ": " + std::strerror(errno));
-  }
-  while (const dirent* const file = readdir(directory.get())) {
-    if (const auto segment = parse_segment_name(name, file->d_name)) found.push_back({file->d_name, *segment});
-  }
-  return found;
-}
-
 // The finished catalogs among the segments, newest first. Throws VersionMismatchError at one of another layout.
 std::vector<std::pair<std::uint64_t, Catalog>> open_catalogs(const InstanceName& name,
-                                                             const std::vector<Found>& found) {
+                                                             const std::vector<SegmentId>& found) {
   std::vector<std::pair<std::uint64_t, Catalog>> catalogs;
-  for (const Found& file : found) {
-    if (file.segment.kind != SegmentKind::kCatalog) continue;
+  for (const auto& [kind, id] : found) {
+    if (kind != SegmentKind::kCatalog) continue;
     try {
-      catalogs.emplace_back(file.segment.id, Catalog::open(name, file.segment.id, Access::kReadWrite));
+      catalogs.emplace_back(id, Catalog::open(name, id, Access::kReadWrite));
     } catch (const CorruptSegmentError& e) {
       spdlog::warn("removing a catalog that cannot be adopted: {}", e.what());
     }
@@ -51,14 +31,13 @@ std::vector<std::pair<std::uint64_t, Catalog>> open_catalogs(const InstanceName&
 // Unlinks what belongs to no adopted catalog: unfinished segments, arenas of catalogs that are gone, and sessions
 // without a record; a client that still has one mapped is refused when it connects.
 void remove_orphans(const InstanceName& name, const Store* store) {
-  for (const Found& file : segments_of(name)) {
-    const auto [kind, id] = file.segment;
+  for (const auto& [kind, id] : segments_of(name)) {
     const bool known = store != nullptr && ((kind == SegmentKind::kCatalog && id == store->catalog_id()) ||
                                             (kind == SegmentKind::kArena && id == store->arena_id()) ||
                                             (kind == SegmentKind::kSession && store->has_session(id)));
     if (known) continue;
-    spdlog::info("removing the orphaned segment {}", file.file_name);
-    unlink_segment(file.file_name);
+    spdlog::info("removing the orphaned segment {}", name.segment(kind, id));
+    unlink_segment(name.segment(kind, id));
   }
 }
 

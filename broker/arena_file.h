@@ -27,6 +27,9 @@ class ArenaFile {
 
   const std::string& name() const noexcept { return file_.name(); }
 
+  // As SegmentFile's.
+  void share_with(gid_t group) const { file_.share_with(group); }
+
   // Gives `reserve` its pages, after freeing those of `punch` (always, whatever happens then). Works in slices, after
   // a look at what the file system has left. Returns 0, or the errno of what it ran into; then `reserve` has no pages.
   int prepare(std::span<const Range> punch, std::span<const Range> reserve) const noexcept;

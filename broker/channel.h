@@ -4,7 +4,6 @@
 #define TENSORBROKER_BROKER_CHANNEL_H_
 
 #include <flatbuffers/flatbuffers.h>
-#include <sys/types.h>
 
 #include <chrono>
 #include <cstddef>
@@ -12,6 +11,10 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <vector>
+
+#include "broker/peer.h"
+#include "broker/segment_file.h"
 
 namespace tensorbroker::broker {
 
@@ -21,12 +24,13 @@ class Channel {
  public:
   virtual ~Channel() = default;
 
-  // Queues one frame. Closes the connection instead where its peer reads too slowly.
-  virtual void send(const flatbuffers::FlatBufferBuilder& message) = 0;
+  // Queues one frame, and descriptors that go along with it. Closes the connection instead where its peer reads too
+  // slowly.
+  virtual void send(const flatbuffers::FlatBufferBuilder& message, std::vector<SegmentFile> along) = 0;
   // Sends what is queued, as far as the peer takes it at once, and closes. Its handler hears closed() once, later.
   virtual void close(const std::string& reason) = 0;
-  // Of the process that connected, as the kernel says; 0: in a pid namespace that is not to be seen here.
-  virtual pid_t peer_pid() const noexcept = 0;
+  // The process that connected, as the kernel says.
+  virtual Peer peer() const noexcept = 0;
 };
 
 // What a connection tells. One for each connection.

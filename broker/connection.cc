@@ -4,7 +4,6 @@
 #include <sys/uio.h>
 
 #include <algorithm>
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <cerrno>
 #include <cstring>
@@ -13,6 +12,7 @@
 
 #include "broker/log.h"
 #include "proto/frame.h"
+#include "proto/limits.h"
 
 namespace tensorbroker::broker {
 
@@ -118,13 +118,13 @@ bool Connection::take_length(std::span<const std::byte>& bytes) {
   return true;
 }
 
-void Connection::send(const flatbuffers::FlatBufferBuilder& message) {
+void Connection::send(const flatbuffers::FlatBufferBuilder& message, std::vector<SegmentFile> along) {
   if (closed_) return;
   if (queued_bytes_ + message.GetSize() > kMaxQueuedBytes) {
     return close("it does not read its replies: " + std::to_string(queued_bytes_) + " bytes are waiting");
   }
-  queue_.push_back(framed(std::as_bytes(std::span(message.GetBufferPointer(), message.GetSize()))));
-  queued_bytes_ += queue_.back().size();
+  queue_.push_back({framed(std::as_bytes(std::span(message.GetBufferPointer(), message.GetSize()))), std::move(along)});
+  queued_bytes_ += queue_.back().frame.size();
   if (!writing_) write();
 }
 
@@ -132,16 +132,38 @@ void Connection::send(const flatbuffers::FlatBufferBuilder& message) {
 void Connection::write() {
   writing_ = false;
   while (!queue_.empty()) {
-    const std::vector<std::byte>& frame = queue_.front();
-    error_code error;
-    sent_ += socket_.write_some(asio::buffer(frame.data() + sent_, frame.size() - sent_), error);
-    if (error == asio::error::would_block) return wait_to_write();
-    if (error) return close({});
-    if (sent_ < frame.size()) continue;
-    queued_bytes_ -= frame.size();
+    const ssize_t n = write_some(queue_.front());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return wait_to_write();
+    if (n < 0) return close({});
+    sent_ += static_cast<std::size_t>(n);
+    queue_.front().along.clear();
+    if (sent_ < queue_.front().frame.size()) continue;
+    queued_bytes_ -= queue_.front().frame.size();
     sent_ = 0;
     queue_.pop_front();
   }
+}
+
+ssize_t Connection::write_some(const Outgoing& outgoing) {
+  std::array<int, kMaxItemsPerRequest> descriptors{};
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof descriptors)> control{};
+  iovec part{const_cast<std::byte*>(outgoing.frame.data()) + sent_, outgoing.frame.size() - sent_};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (!outgoing.along.empty()) {
+    for (std::size_t i = 0; i < outgoing.along.size(); ++i) descriptors.at(i) = outgoing.along[i].fd();
+    const std::size_t bytes = outgoing.along.size() * sizeof(int);
+    message.msg_control = control.data();
+    message.msg_controllen = CMSG_SPACE(bytes);
+    cmsghdr* const header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(bytes);
+    std::memcpy(CMSG_DATA(header), descriptors.data(), bytes);
+  }
+  return sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void Connection::wait_to_write() {
@@ -155,7 +177,7 @@ void Connection::close(const std::string& reason) {
   if (closed_) return;
   closed_ = true;
   timer_.stop();
-  if (!reason.empty()) log_refusal("connection of pid " + std::to_string(peer_pid_) + " closed: " + reason);
+  if (!reason.empty()) log_refusal("connection of pid " + std::to_string(peer_.pid) + " closed: " + reason);
   error_code ignored;
   socket_.shutdown(Socket::shutdown_both, ignored);
   socket_.close(ignored);

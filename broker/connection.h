@@ -28,25 +28,26 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   using Socket = boost::asio::local::stream_protocol::socket;
 
   // `patience` 0: without end.
-  Connection(EventLoop& loop, Socket socket, pid_t peer_pid, ConnectionQuota::Charge charge,
+  Connection(EventLoop& loop, Socket socket, const Peer& peer, ConnectionQuota::Charge charge,
              std::chrono::milliseconds patience)
-      : socket_(std::move(socket)),
-        peer_pid_(peer_pid),
-        charge_(std::move(charge)),
-        patience_(patience),
-        timer_(loop) {}
+      : socket_(std::move(socket)), peer_(peer), charge_(std::move(charge)), patience_(patience), timer_(loop) {}
 
   // Begins to read. The handler must outlive its on_closed().
   void start(std::shared_ptr<ChannelHandler> handler);
 
-  void send(const flatbuffers::FlatBufferBuilder& message) override;
+  void send(const flatbuffers::FlatBufferBuilder& message, std::vector<SegmentFile> along) override;
   void close(const std::string& reason) override;
-  pid_t peer_pid() const noexcept override { return peer_pid_; }
+  Peer peer() const noexcept override { return peer_; }
 
  private:
   static constexpr std::size_t kReadBytes = 64 * 1024;
   static constexpr std::size_t kMaxQueuedBytes = 4 * 1024 * 1024;
   static constexpr std::chrono::microseconds kTurn{200};
+
+  struct Outgoing {
+    std::vector<std::byte> frame;
+    std::vector<SegmentFile> along;  // sent with its first byte
+  };
 
   void read();
   void receive();
@@ -57,10 +58,11 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   bool frame_is_whole() const noexcept { return frame_bytes_ != 0 && frame_.size() == frame_bytes_; }
   void keep_time();
   void write();
+  ssize_t write_some(const Outgoing& outgoing);
   void wait_to_write();
 
   Socket socket_;
-  pid_t peer_pid_;
+  Peer peer_;
   ConnectionQuota::Charge charge_;
   std::chrono::milliseconds patience_;
   Timer timer_;  // runs until the handshake is over, and while a frame is incomplete
@@ -70,7 +72,7 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   std::size_t prefix_bytes_ = 0;
   std::size_t frame_bytes_ = 0;
   std::vector<std::byte> frame_;
-  std::deque<std::vector<std::byte>> queue_;
+  std::deque<Outgoing> queue_;
   std::size_t queued_bytes_ = 0;
   std::size_t sent_ = 0;  // of the first frame in the queue
   bool writing_ = false;

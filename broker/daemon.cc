@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "broker/dispatch.h"
+#include "proto/runtime_dir.h"
 #include "proto/segment.h"
 
 namespace tensorbroker::broker {
@@ -106,8 +107,10 @@ bool Daemon::segments_are_there() const {
 // The socket's name may be there already, as another one's that nobody listens on.
 void Daemon::make_server() {
   if (server_ != nullptr) server_->abandon();
+  const Served served{.owner = place_.name.uid, .group = store_.group()};
+  if (served.group) share_runtime_dir(place_.runtime_dir, *served.group);
   server_ = std::make_unique<Server>(
-      loop_, place_.socket, server_limits(store_.client_limits(), store_.options().max_sessions),
+      loop_, place_.socket, served, server_limits(store_.client_limits(), store_.options().max_sessions),
       [this](const std::shared_ptr<Channel>& channel) { return std::make_shared<Dispatch>(services_, channel); });
 }
 

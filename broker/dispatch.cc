@@ -77,10 +77,11 @@ void Dispatch::begin_message(std::span<const std::byte> frame) {
   const bool silent = std::all_of(items.begin(), items.end(),
                                   [](const Item* item) { return item->body_type() == schema::Request::Ring; });
   // The reply may outlive this object and its channel.
-  reply_ = std::make_shared<Reply>(message.sequence(), items.size(), [weak = weak_channel_, silent](const Builder& b) {
-    const auto channel = weak.lock();
-    if (channel != nullptr && !silent) channel->send(b);
-  });
+  reply_ = std::make_shared<Reply>(message.sequence(), items.size(),
+                                   [weak = weak_channel_, silent](const Builder& b, std::vector<SegmentFile> along) {
+                                     const auto channel = weak.lock();
+                                     if (channel != nullptr && !silent) channel->send(b, std::move(along));
+                                   });
   next_item_ = 0;
 }
 
@@ -126,6 +127,7 @@ void Dispatch::check_phase(const Item& item) {
 void Dispatch::answer_item(const Item& item, std::uint64_t sequence, const std::shared_ptr<Reply>& reply,
                            std::size_t index) {
   try {
+    check_may(item);
     if (const auto* request = item.body_as_Grant()) return grant(*request, reply, index);
     if (const auto* request = item.body_as_Stop()) return stop(*request, reply, index);
     reply->set(index, handle(item, sequence));
@@ -135,6 +137,30 @@ void Dispatch::answer_item(const Item& item, std::uint64_t sequence, const std::
     if (phase_ == Phase::kRefused) refusal_ = e.what();
     reply->set(index, error_answer(std::current_exception()));
   }
+}
+
+// Members of the group read; everything else is the owner's.
+void Dispatch::check_may(const Item& item) const {
+  if (is_owners()) return;
+  switch (item.body_type()) {
+    case schema::Request::Grant:
+    case schema::Request::GiveBack:
+    case schema::Request::Publish:
+    case schema::Request::Delete:
+    case schema::Request::Spares:
+    case schema::Request::Stop:
+      throw AccessError("uid " + std::to_string(channel_.peer().uid) + " may read the instance '" +
+                        services_.store.name().instance + "' of uid " + std::to_string(services_.store.name().uid) +
+                        ", and neither write to it, delete from it nor stop it; ask its owner to, or use a broker of "
+                        "your own");
+    default:
+      return;
+  }
+}
+
+std::optional<SegmentFile> Dispatch::file_for_member(std::uint64_t session) const {
+  if (is_owners() || session == 0) return std::nullopt;
+  return SegmentFile(services_.store.name().segment(SegmentKind::kSession, session));
 }
 
 Answer Dispatch::handle(const Item& item, std::uint64_t sequence) {
@@ -175,19 +201,19 @@ Answer Dispatch::handle(const Item& item, std::uint64_t sequence) {
 
 // As this broker's namespace numbers it, where it is to be seen there.
 pid_t Dispatch::pid_of(const schema::Hello& hello) const {
-  return channel_.peer_pid() > 0 ? channel_.peer_pid() : hello.pid();
+  return channel_.peer().pid > 0 ? channel_.peer().pid : hello.pid();
 }
 
 Answer Dispatch::hello(const schema::Hello& hello) {
   phase_ = Phase::kRefused;  // until all is well
   check_layout(hello);
-  if (pid_is_forged(channel_.peer_pid(), hello.pid())) {
+  if (pid_is_forged(channel_.peer().pid, hello.pid())) {
     throw InvalidArgumentError("the client says that its pid is " + std::to_string(hello.pid()) +
-                               ", and the kernel that it is " + std::to_string(channel_.peer_pid()) +
+                               ", and the kernel that it is " + std::to_string(channel_.peer().pid) +
                                "; say the one of the process that connects");
   }
   if (hello.session() != 0) return resume(hello);
-  session_ = services_.sessions.add(geteuid(), pid_of(hello));
+  session_ = services_.sessions.add(channel_.peer().uid, pid_of(hello));
   services_.sessions.connect(session_, channel_);
   phase_ = Phase::kWelcomed;
   return welcome(false);
@@ -197,6 +223,11 @@ Answer Dispatch::resume(const schema::Hello& hello) {
   const std::uint64_t session = hello.session();
   if (!services_.sessions.has(session)) {
     throw NotFoundError("there is no session " + std::to_string(session) + " any more; attach as a new one");
+  }
+  const uid_t uid = services_.store.session_info(session).uid;
+  if (uid != channel_.peer().uid) {
+    throw AccessError("session " + std::to_string(session) + " is uid " + std::to_string(uid) +
+                      "'s; attach as a new one");
   }
   if (!services_.sessions.alive(session)) {
     services_.sessions.remove(session, "it came back without its lock");
@@ -213,9 +244,11 @@ Answer Dispatch::resume(const schema::Hello& hello) {
 
 Answer Dispatch::welcome(bool resumed) const {
   const Store& store = services_.store;
-  return answer(
+  Answer result = answer(
       [session = session_, catalog = store.catalog_id(), arena = store.arena_id(), capacity = store.options().capacity,
        resumed](Builder& b) { return schema::CreateWelcome(b, session, catalog, arena, getpid(), capacity, resumed); });
+  if (!resumed) result.along = file_for_member(session_);
+  return result;
 }
 
 Answer Dispatch::locked() {
@@ -226,9 +259,13 @@ Answer Dispatch::locked() {
   }
   phase_ = Phase::kAttached;
   const std::uint64_t heir = services_.sessions.add_heir(session_);
-  const auto entries = services_.store.grant_spares(session_, kFirstSpares);
+  const auto entries =
+      is_owners() ? services_.store.grant_spares(session_, kFirstSpares) : std::vector<EntryId>{};  // to publish with
   spdlog::info("session {} (pid {}) is attached", session_, services_.store.session_info(session_).pid);
-  return answer([heir, entries](Builder& b) { return schema::CreateAttached(b, heir, b.CreateVector(entries)); });
+  Answer result =
+      answer([heir, entries](Builder& b) { return schema::CreateAttached(b, heir, b.CreateVector(entries)); });
+  result.along = file_for_member(heir);
+  return result;
 }
 
 Answer Dispatch::publish(const schema::Publish& request, std::uint64_t sequence) {
@@ -273,7 +310,8 @@ Answer Dispatch::send(const schema::Send& request) {
 }
 
 Answer Dispatch::pin(const schema::Pin& request) {
-  if (request.token() != 0) {
+  // Members see the tokens of others in the catalog: what they receive stays on its way until its time is over.
+  if (request.token() != 0 && is_owners()) {
     return pinned(services_.store.receive(session_, request.entry(), request.generation(), request.token()));
   }
   if (request.name() == nullptr) {
@@ -291,7 +329,9 @@ Answer Dispatch::spares(const schema::Spares& request) {
 Answer Dispatch::next_heir(const schema::NextHeir& request) {
   services_.sessions.settle_heirs(session_, request.used());
   const std::uint64_t heir = services_.sessions.add_heir(session_);
-  return answer([heir](Builder& b) { return schema::CreateHeirGranted(b, heir); });
+  Answer result = answer([heir](Builder& b) { return schema::CreateHeirGranted(b, heir); });
+  result.along = file_for_member(heir);
+  return result;
 }
 
 void Dispatch::grant(const schema::Grant& request, const std::shared_ptr<Reply>& reply, std::size_t item) {
@@ -304,7 +344,7 @@ void Dispatch::grant(const schema::Grant& request, const std::shared_ptr<Reply>&
 }
 
 void Dispatch::stop(const schema::Stop& request, const std::shared_ptr<Reply>& reply, std::size_t item) {
-  spdlog::info("pid {} says stop{}", channel_.peer_pid(), request.keep() ? " --keep" : "");
+  spdlog::info("pid {} says stop{}", channel_.peer().pid, request.keep() ? " --keep" : "");
   services_.stop(request.keep(), [reply, item] { reply->set(item, done()); });
 }
 

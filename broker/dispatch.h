@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "broker/channel.h"
@@ -49,6 +50,10 @@ class Dispatch final : public ChannelHandler {
   Answer pin(const schema::Pin& request);
   Answer send(const schema::Send& request);
   Answer spares(const schema::Spares& request);
+  void check_may(const Item& item) const;
+  bool is_owners() const { return channel_.peer().uid == services_.store.name().uid; }
+  // A session's segment, for a client that may not open it by name.
+  std::optional<SegmentFile> file_for_member(std::uint64_t session) const;
   Answer next_heir(const schema::NextHeir& request);
 
   // Those that answer on their own, now or later.

@@ -11,7 +11,7 @@
 namespace tensorbroker::broker {
 
 Liveness::Liveness(const InstanceName& name, std::uint64_t session)
-    : fd_(open_segment_file(name.segment(SegmentKind::kSession, session), Access::kReadWrite)) {}
+    : fd_(open_segment_file(name.segment(SegmentKind::kSession, session), Access::kReadWrite, name.uid)) {}
 
 Liveness::Liveness(Liveness&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
 

@@ -1,15 +1,19 @@
 #include "broker/log.h"
 
+#include <fcntl.h>
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <tensorbroker/error.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
+
+#include "proto/own_file.h"
 
 namespace tensorbroker::broker {
 namespace {
@@ -37,9 +41,16 @@ class LineBudget {
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
+// The sink would follow a link, and write into whatever is there.
+void check_log(const std::string& path) {
+  const int fd = open_own_file(path, O_WRONLY | O_CREAT | O_APPEND, geteuid());
+  if (fd >= 0) close(fd);
+}
+
 }  // namespace
 
 void open_log(const std::string& path, const std::string& level, bool foreground) {
+  check_log(path);
   std::vector<spdlog::sink_ptr> sinks;
   try {
     sinks.push_back(std::make_shared<spdlog::sinks::rotating_file_sink_mt>(path, kMaxBytes, kOldFiles));

@@ -10,6 +10,7 @@
 
 #include "proto/limits.h"
 #include "proto/name.h"
+#include "proto/user_names.h"
 
 namespace tensorbroker::broker {
 namespace {
@@ -42,7 +43,12 @@ std::string wrong_seconds(const std::string& text) {
 }
 
 std::string wrong_group(const std::string& group) {
-  return "sharing an instance with group \"" + group + "\" is not in this release; leave the option out";
+  try {
+    find_group(group);
+    return {};
+  } catch (const InvalidArgumentError& e) {
+    return e.what();
+  }
 }
 
 CLI::Option* add_size(CLI::App& app, const std::string& name, std::optional<std::uint64_t>& target,
@@ -92,7 +98,8 @@ void add_process_options(CLI::App& app, Options& options, std::string& group) {
                  "Directory of socket and log (default: $TENSORBROKER_RUNTIME_DIR, $XDG_RUNTIME_DIR/tensorbroker, "
                  "/tmp/tensorbroker-UID)")
       ->type_name("DIR");
-  app.add_option("--group", group, "Group to share the instance with")
+  app.add_option("--group", group,
+                 "Group (name or gid) whose members may connect and read, not write (default: this user alone)")
       ->check(CLI::Validator(wrong_group, ""))
       ->type_name("NAME");
   app.add_option("--ready-fd", options.ready_fd, "Descriptor that gets a newline when clients can connect")
@@ -119,6 +126,7 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv, std:
   } catch (const CLI::ParseError& e) {
     return app.exit(e, out, err);
   }
+  if (!group.empty()) options.group = find_group(group);
   if (options.capacity) options.capacity = round_up_to_page(*options.capacity);
   return options;
 }

@@ -1,10 +1,12 @@
 // The command line of tensorbrokerd.
 //
-// Pure apart from a look at the descriptor of --ready-fd. What a successor keeps from its predecessor's catalog is
-// optional here: absent means that the command line did not say.
+// Pure apart from looks at the descriptor of --ready-fd and at the machine's groups. What a successor keeps from its
+// predecessor's catalog is optional here: absent means that the command line did not say.
 
 #ifndef TENSORBROKER_BROKER_OPTIONS_H_
 #define TENSORBROKER_BROKER_OPTIONS_H_
+
+#include <sys/types.h>
 
 #include <cstdint>
 #include <iosfwd>
@@ -31,6 +33,7 @@ struct Options {
   std::optional<std::uint32_t> max_tensors;
   std::optional<std::uint32_t> max_sessions;
   std::optional<double> idle_exit_seconds;  // 0: never
+  std::optional<gid_t> group;               // whose members may read; recorded by the modes of catalog and arena
 };
 
 // The options, or the exit status where there is nothing to run: 0 after --help or --version (on `out`), above 0 after

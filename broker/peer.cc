@@ -1,8 +1,11 @@
 #include "broker/peer.h"
 
+#include <sys/socket.h>
+#include <tensorbroker/error.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -31,7 +34,37 @@ bool proc_is_ours() {
   return self >> pid && pid == getpid() && !own.empty() && own.front() == pid;
 }
 
+bool has_group(int socket, gid_t group) {
+  std::vector<gid_t> groups(64);
+  for (;;) {
+    auto bytes = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    const int result = getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &bytes);
+    if (result != 0 && errno != ERANGE) return false;
+    groups.resize(bytes / sizeof(gid_t));
+    if (result == 0) return std::find(groups.begin(), groups.end(), group) != groups.end();
+  }
+}
+
+std::string whom(const Served& served) {
+  std::string text = "uid " + std::to_string(served.owner);
+  if (served.group) text += " and the members of group " + std::to_string(*served.group);
+  return text;
+}
+
 }  // namespace
+
+Peer admit(int socket, const Served& served) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+    throw AccessError("a connection of which the kernel does not say whose it is, is refused");
+  }
+  const bool is_member = served.group && (peer.gid == *served.group || has_group(socket, *served.group));
+  if (peer.uid == served.owner || is_member) return {.pid = peer.pid, .uid = peer.uid};
+  throw AccessError("a connection of uid " + std::to_string(peer.uid) + " (pid " + std::to_string(peer.pid) +
+                    ") is refused: this broker serves " + whom(served) +
+                    "; its owner can share it with a group (--group), and you can run a broker of your own");
+}
 
 bool pid_is_forged(pid_t peer, pid_t claimed) {
   if (peer <= 0 || peer == claimed || !proc_is_ours()) return false;

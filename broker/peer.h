@@ -1,11 +1,29 @@
-// Who is at the other end of a connection, as far as the kernel says.
+// Who is at the other end of a connection, as far as the kernel says, and who is served.
 
 #ifndef TENSORBROKER_BROKER_PEER_H_
 #define TENSORBROKER_BROKER_PEER_H_
 
 #include <sys/types.h>
 
+#include <optional>
+
 namespace tensorbroker::broker {
+
+// The process that connected.
+struct Peer {
+  pid_t pid = 0;  // 0: in a pid namespace that is not to be seen here
+  uid_t uid = 0;  // effective, as when it connected
+};
+
+// Whom a broker serves: its owner, and those who were members of a group when they connected, by their effective or a
+// supplementary gid. Root is served as everybody else is.
+struct Served {
+  uid_t owner = 0;
+  std::optional<gid_t> group{};
+};
+
+// The peer of a connected Unix socket. Throws AccessError, naming its uid, where it is not served.
+Peer admit(int socket, const Served& served);
 
 // Whether a client that the kernel knows as `peer` calls itself by a pid that it does not have, in its own pid
 // namespace or in any up to this one. False where that cannot be known: peer 0 (another namespace), no /proc, or it has

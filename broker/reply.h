@@ -12,10 +12,12 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "broker/segment_file.h"
 #include "proto/schema/control_generated.h"
 
 namespace tensorbroker::broker {
@@ -27,6 +29,7 @@ struct Answer {
   ErrorCode error = ErrorCode::kOk;
   std::string message;
   std::function<Body(flatbuffers::FlatBufferBuilder&)> write;  // writes the body into the message; may be empty
+  std::optional<SegmentFile> along{};                          // whose descriptor goes along with the message
 };
 
 template <class Table>
@@ -50,8 +53,11 @@ Answer error_answer(const std::exception_ptr& error);
 
 class Reply {
  public:
-  // `send` gets the message when the last of `items` answers is in. No item: nothing is sent.
-  Reply(std::uint64_t sequence, std::size_t items, std::function<void(const flatbuffers::FlatBufferBuilder&)> send)
+  // Gets the message, and what goes along with it.
+  using Send = std::function<void(const flatbuffers::FlatBufferBuilder&, std::vector<SegmentFile> along)>;
+
+  // `send` is called when the last of `items` answers is in. No item: nothing is sent.
+  Reply(std::uint64_t sequence, std::size_t items, Send send)
       : sequence_(sequence), answers_(items), missing_(items), send_(std::move(send)) {}
 
   // Each item is answered once.
@@ -63,7 +69,7 @@ class Reply {
   std::uint64_t sequence_;
   std::vector<Answer> answers_;
   std::size_t missing_;
-  std::function<void(const flatbuffers::FlatBufferBuilder&)> send_;
+  Send send_;
 };
 
 }  // namespace tensorbroker::broker

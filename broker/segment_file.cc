@@ -1,17 +1,19 @@
 #include "broker/segment_file.h"
 
-#include <sys/file.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <utility>
 
+#include "proto/runtime_dir.h"
 #include "proto/segment.h"
 
 namespace tensorbroker::broker {
 
 SegmentFile::SegmentFile(std::string segment_name)
-    : fd_(open_segment_file(segment_name, Access::kReadWrite)), name_(std::move(segment_name)) {}
+    : fd_(open_segment_file(segment_name, Access::kReadWrite, geteuid())), name_(std::move(segment_name)) {}
 
 SegmentFile::SegmentFile(SegmentFile&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)), name_(std::move(other.name_)) {}
@@ -26,7 +28,28 @@ SegmentFile::~SegmentFile() {
   if (fd_ >= 0) close(fd_);
 }
 
-bool SegmentFile::try_lock() const noexcept { return flock(fd_, LOCK_EX | LOCK_NB) == 0; }
+// Members of a group that may read the file can lock it, too, but only for reading: that is no broker's lock, and must
+// not keep a successor from its instance.
+bool SegmentFile::try_lock() const noexcept {
+  struct flock lock{};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  if (fcntl(fd_, F_OFD_SETLK, &lock) == 0) return true;
+  lock.l_type = F_RDLCK;
+  return fcntl(fd_, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+}
+
+void SegmentFile::share_with(gid_t group) const {
+  if (fchown(fd_, static_cast<uid_t>(-1), group) != 0 || fchmod(fd_, 0640) != 0) {
+    throw_not_shared(name_, group, errno);
+  }
+}
+
+std::optional<gid_t> SegmentFile::group() const noexcept {
+  struct stat status{};
+  if (fstat(fd_, &status) != 0 || (status.st_mode & S_IRGRP) == 0) return std::nullopt;
+  return status.st_gid;
+}
 
 void SegmentFile::reserve(const Range& range) const {
   if (!range.empty()) reserve_pages(fd_, range.offset, range.bytes, name_);

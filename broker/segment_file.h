@@ -5,8 +5,11 @@
 #ifndef TENSORBROKER_BROKER_SEGMENT_FILE_H_
 #define TENSORBROKER_BROKER_SEGMENT_FILE_H_
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,8 +29,13 @@ class SegmentFile {
   int fd() const noexcept { return fd_; }
   const std::string& name() const noexcept { return name_; }
 
-  // Locks the file until this is destroyed; false where another process has it locked.
+  // Locks the file for writing until this is destroyed; false where another process has it locked so.
   bool try_lock() const noexcept;
+
+  // Lets the members of a group read the file: mode 0640. Throws Error where this user may not give it to the group.
+  void share_with(gid_t group) const;
+  // The group whose members may read it.
+  std::optional<gid_t> group() const noexcept;
 
   // Throws OutOfMemoryError.
   void reserve(const Range& range) const;

@@ -19,6 +19,7 @@
 #include "broker/log.h"
 #include "broker/reply.h"
 #include "proto/frame.h"
+#include "proto/runtime_dir.h"
 
 namespace tensorbroker::broker {
 
@@ -34,21 +35,29 @@ int spare_descriptor() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 // Answers what the newcomer has not asked yet, as far as its socket takes it, so that it learns why it is refused.
 void tell(int socket, const std::exception_ptr& why) {
-  Reply reply(0, 1, [socket](const flatbuffers::FlatBufferBuilder& message) {
+  Reply reply(0, 1, [socket](const flatbuffers::FlatBufferBuilder& message, const std::vector<SegmentFile>&) {
     const auto frame = framed(std::as_bytes(std::span(message.GetBufferPointer(), message.GetSize())));
     [[maybe_unused]] const ssize_t sent = ::send(socket, frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   });
   reply.set(0, error_answer(why));
 }
 
+// Before anybody can connect. The directory is this user's alone to put names into.
+void share(const std::string& socket, gid_t group) {
+  if (lchown(socket.c_str(), static_cast<uid_t>(-1), group) != 0 || chmod(socket.c_str(), 0660) != 0) {
+    throw_not_shared(socket, group, errno);
+  }
+}
+
 }  // namespace
 
 struct Server::Acceptor : std::enable_shared_from_this<Acceptor> {
-  Acceptor(EventLoop& events, const Limits& limits, MakeHandler make)
+  Acceptor(EventLoop& events, const Served& whom, const Limits& limits, MakeHandler make)
       : loop(events),
         acceptor(events.context()),
         pause(events.context()),
         make_handler(std::move(make)),
+        served(whom),
         quota(limits.connections),
         patience(limits.patience),
         spare(spare_descriptor()) {}
@@ -65,6 +74,7 @@ struct Server::Acceptor : std::enable_shared_from_this<Acceptor> {
   Protocol::acceptor acceptor;
   asio::steady_timer pause;
   MakeHandler make_handler;
+  Served served;
   ConnectionQuota quota;
   std::chrono::milliseconds patience;
   int spare;
@@ -78,6 +88,7 @@ void Server::Acceptor::listen(const std::string& at) {
   const mode_t before = umask(0177);
   if (!error) acceptor.bind(Protocol::endpoint(at), error);
   umask(before);
+  if (!error && served.group) share(at, *served.group);
   if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
   if (error) {
     throw Error(ErrorCode::kRuntime,
@@ -115,26 +126,25 @@ void Server::Acceptor::refuse_one() {
 }
 
 void Server::Acceptor::accepted(Protocol::socket socket) {
-  ucred peer{};
-  socklen_t size = sizeof peer;
-  if (getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != geteuid()) {
-    log_refusal("a connection of uid " + std::to_string(peer.uid) + " (pid " + std::to_string(peer.pid) +
-                ") is refused: this broker serves uid " + std::to_string(geteuid()));
-    return;
-  }
-  try {
-    auto charge = quota.charge(peer.uid, peer.pid);
-    const auto connection =
-        std::make_shared<Connection>(loop, std::move(socket), peer.pid, std::move(charge), patience);
-    connection->start(make_handler(connection));
-  } catch (const QuotaError& e) {
+  const auto refuse = [&socket](const Error& e) {
     log_refusal(e.what());
     tell(socket.native_handle(), std::current_exception());
+  };
+  try {
+    const Peer peer = admit(socket.native_handle(), served);
+    auto charge = quota.charge(peer.uid, peer.pid);
+    const auto connection = std::make_shared<Connection>(loop, std::move(socket), peer, std::move(charge), patience);
+    connection->start(make_handler(connection));
+  } catch (const AccessError& e) {
+    refuse(e);
+  } catch (const QuotaError& e) {
+    refuse(e);
   }
 }
 
-Server::Server(EventLoop& loop, const std::string& path, const Limits& limits, MakeHandler make_handler)
-    : acceptor_(std::make_shared<Acceptor>(loop, limits, std::move(make_handler))) {
+Server::Server(EventLoop& loop, const std::string& path, const Served& served, const Limits& limits,
+               MakeHandler make_handler)
+    : acceptor_(std::make_shared<Acceptor>(loop, served, limits, std::move(make_handler))) {
   acceptor_->listen(path);
   acceptor_->accept();
 }

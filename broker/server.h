@@ -1,7 +1,7 @@
-// The listening socket: accepts the clients of this user and hands each connection to a handler.
+// The listening socket: accepts the clients that are served and hands each connection to a handler.
 //
-// A newcomer beyond the limits, or beyond what this process has descriptors for (it keeps one for that), is told why
-// and refused; nothing here ends the broker. On the loop's thread.
+// A newcomer that is not served or beyond the limits, or beyond what this process has descriptors for (it keeps one for
+// that), is told why and refused; nothing here ends the broker. On the loop's thread.
 
 #ifndef TENSORBROKER_BROKER_SERVER_H_
 #define TENSORBROKER_BROKER_SERVER_H_
@@ -14,6 +14,7 @@
 #include "broker/channel.h"
 #include "broker/connection_quota.h"
 #include "broker/event_loop.h"
+#include "broker/peer.h"
 
 namespace tensorbroker::broker {
 
@@ -26,9 +27,10 @@ class Server {
     std::chrono::milliseconds patience{0};  // with an unfinished handshake or message; 0: without end
   };
 
-  // Binds `path` with mode 0600, over a stale socket that lies there: the caller holds the instance's lock.
-  // Throws Error where it cannot be bound, with the remedy.
-  Server(EventLoop& loop, const std::string& path, const Limits& limits, MakeHandler make_handler);
+  // Binds `path` with mode 0600 (0660 where a group is served), over a stale socket that lies there: the caller holds
+  // the instance's lock. Throws Error where it cannot be bound, with the remedy.
+  Server(EventLoop& loop, const std::string& path, const Served& served, const Limits& limits,
+         MakeHandler make_handler);
   // Removes the socket's name.
   ~Server();
 

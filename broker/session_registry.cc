@@ -91,7 +91,7 @@ void SessionRegistry::connect(std::uint64_t session, Channel& channel) {
   watched.channel = &channel;
   watched.suspect = false;
   watched.awaited = false;
-  watch_process(session, watched, channel.peer_pid());
+  watch_process(session, watched, channel.peer().pid);
 }
 
 void SessionRegistry::watch_process(std::uint64_t session, Watched& watched, pid_t pid) {

@@ -46,7 +46,7 @@ class SessionRegistry {
   // Whether the client holds its session's lock. False: it is dead or never locked it; remove() it then.
   bool alive(std::uint64_t session);
 
-  // The session talks over this channel from now on; another one that it had is closed. `peer_pid` 0: not visible.
+  // The session talks over this channel from now on; another one that it had is closed.
   void connect(std::uint64_t session, Channel& channel);
   // The channel is gone.
   void disconnect(std::uint64_t session, const Channel& channel);

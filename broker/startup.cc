@@ -1,6 +1,5 @@
 #include "broker/startup.h"
 
-#include <dirent.h>
 #include <spdlog/spdlog.h>
 #include <sys/random.h>
 #include <tensorbroker/error.h>
@@ -8,11 +7,11 @@
 
 #include <cstdlib>
 #include <map>
-#include <memory>
 #include <optional>
 #include <utility>
 
 #include "broker/default_capacity.h"
+#include "broker/instance_files.h"
 #include "broker/liveness.h"
 #include "proto/catalog.h"
 #include "proto/limits.h"
@@ -23,24 +22,15 @@ namespace {
 
 constexpr std::uint64_t kLeastCapacity = 1ULL << 20;
 
-std::vector<SegmentId> segments_of(const InstanceName& name) {
-  std::vector<SegmentId> found;
-  const std::unique_ptr<DIR, int (*)(DIR*)> dir(opendir(std::string(kShmDirectory).c_str()), closedir);
-  if (!dir) return found;
-  while (const dirent* file = readdir(dir.get())) {
-    if (const auto segment = parse_segment_name(name, file->d_name)) found.push_back(*segment);
-  }
-  return found;
-}
-
 // What a predecessor recorded, where its catalog can be read; the lock is not needed for a look.
 std::string recorded_runtime_dir(const InstanceName& name) {
+  if (access(std::string(kShmDirectory).c_str(), R_OK) != 0) return {};  // the lock's refusal says what to do
   for (const SegmentId& segment : segments_of(name)) {
     if (segment.kind != SegmentKind::kCatalog) continue;
     try {
       const Catalog catalog = Catalog::open(name, segment.id, Access::kReadOnly);
       const std::string dir = catalog.options().runtime_dir;
-      if (catalog.root().index.load() != kClosedRoot && !dir.empty() && check_runtime_dir(dir)) return dir;
+      if (catalog.root().index.load() != kClosedRoot && !dir.empty() && check_runtime_dir(dir, name.uid)) return dir;
     } catch (const Error& e) {
       spdlog::debug("{}", e.what());  // adoption says what is wrong with it
     }
@@ -105,7 +95,10 @@ Place prepare_place(const Options& options) {
   Place place;
   place.name = {geteuid(), options.instance};
   if (options.runtime_dir.empty() && !environment_says()) place.runtime_dir = recorded_runtime_dir(place.name);
-  if (place.runtime_dir.empty()) place.runtime_dir = choose_runtime_dir(options.runtime_dir);
+  if (place.runtime_dir.empty()) {
+    place.runtime_dir =
+        choose_runtime_dir(options.runtime_dir, place.name.uid, options.group ? Reach::kShared : Reach::kOwn);
+  }
   place.socket = socket_path(place.runtime_dir, options.instance);
   place.log = log_path(place.runtime_dir, options.instance);
   prepare_runtime_dir(place.runtime_dir);
@@ -140,9 +133,18 @@ Opened open_store(const Options& options, const Place& place, const StoreHooks& 
   };
   if (auto adopted = Store::adopt(place.name, is_alive, hooks)) {
     apply_explicit(options, *adopted);
+    if (options.group) adopted->share_with(*options.group);
     return {std::move(*adopted), true};
   }
-  return {Store::create(place.name, random_instance(), new_options(options, place), hooks), false};
+  Store made = Store::create(place.name, random_instance(), new_options(options, place), hooks);
+  try {
+    if (options.group) made.share_with(*options.group);
+  } catch (...) {
+    made.close_root();
+    made.unlink_all();
+    throw;
+  }
+  return {std::move(made), false};
 }
 
 }  // namespace tensorbroker::broker

@@ -94,6 +94,13 @@ void Store::set_limits(std::uint64_t capacity, std::uint64_t session_limit, std:
   state_->catalog.record_limits(options);
 }
 
+void Store::share_with(gid_t group) {
+  state_->file.share_with(group);
+  state_->arena.share_with(group);
+}
+
+std::optional<gid_t> Store::group() const { return state_->file.group(); }
+
 Statistics Store::statistics() const {
   const State& s = *state_;
   Statistics all = s.counted;

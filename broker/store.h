@@ -145,6 +145,11 @@ class Store {
   // For a successor that was told otherwise by explicit flags. `capacity` is cut down to the arena's address range.
   void set_limits(std::uint64_t capacity, std::uint64_t session_limit, std::uint64_t user_limit,
                   double idle_exit_seconds);
+  // Lets the members of a group read catalog and arena (mode 0640), which a successor finds so. Throws Error where this
+  // user may not give them to it.
+  void share_with(gid_t group);
+  // Whom they are shared with.
+  std::optional<gid_t> group() const;
   // Limits on what one client or user may have; none before this is called.
   void set_client_limits(const ClientLimits& limits);
   const ClientLimits& client_limits() const noexcept;

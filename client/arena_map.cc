@@ -32,8 +32,10 @@ struct Pages {
 }  // namespace
 
 ArenaMap::ArenaMap(const InstanceName& name, std::uint64_t id)
-    : segment_(Segment::open(name, SegmentKind::kArena, id, Access::kReadOnly)) {
-  fd_ = open_segment_file(segment_.name(), Access::kReadWrite);
+    : owner_(name.uid),
+      access_(owner_ == geteuid() ? Access::kReadWrite : Access::kReadOnly),
+      segment_(Segment::open(name, SegmentKind::kArena, id, Access::kReadOnly)) {
+  fd_ = open_segment_file(segment_.name(), access_, owner_);
   struct stat status{};
   if (fstat(fd_, &status) == 0) {
     device_ = status.st_dev;
@@ -54,7 +56,7 @@ bool ArenaMap::is_ours(int fd) const noexcept {
 int ArenaMap::descriptor() noexcept {
   if (is_ours(fd_)) return fd_;
   try {
-    fd_ = open_segment_file(segment_.name(), Access::kReadWrite);
+    fd_ = open_segment_file(segment_.name(), access_, owner_);
   } catch (const Error&) {
     fd_ = -1;
   }

@@ -23,7 +23,8 @@ namespace tensorbroker {
 
 class ArenaMap {
  public:
-  // Throws as Segment::open does.
+  // Throws as Segment::open does. Another user's arena can only be read: nothing of it is mapped writable, private
+  // pages apart.
   ArenaMap(const InstanceName& name, std::uint64_t id);
   ~ArenaMap();
   ArenaMap(const ArenaMap&) = delete;
@@ -32,6 +33,7 @@ class ArenaMap {
   // The whole arena, read-only. Offsets in catalog records count from here.
   const std::byte* data() const noexcept { return segment_.data(); }
   std::uint64_t size() const noexcept { return segment_.size(); }
+  bool is_writable() const noexcept { return access_ == Access::kReadWrite; }
   // Whether the range lies in the arena.
   bool contains(std::uint64_t offset, std::uint64_t bytes) const noexcept {
     return offset <= size() && bytes <= size() - offset;
@@ -75,6 +77,8 @@ class ArenaMap {
   bool is_ours(int fd) const noexcept;
   void inherit(std::byte* data, std::uint64_t offset, std::uint64_t bytes, int flags) noexcept;
 
+  const uid_t owner_;
+  const Access access_;  // of the descriptor
   Segment segment_;
   dev_t device_ = 0;
   ino_t inode_ = 0;

@@ -167,6 +167,10 @@ detail::StorageRef Attachment::open_writable(const detail::StorageRef& leased, c
     throw ReadOnlyError("'" + std::string(source.record().name) +
                         "' is sealed, and cannot be opened \"r+\"; open it \"c\" for a private copy");
   }
+  if (!arena_->is_writable()) {
+    throw AccessError("'" + std::string(source.record().name) + "' is uid " + std::to_string(target_.name.uid) +
+                      "'s, whose group may read it and not write to it; open it \"r\", or \"c\" for a private copy");
+  }
   LeaseTable::Taking taking = take_lease(limit);
   store_lease(taking.cell(), source.entry());  // the caller's lease keeps the entry meanwhile
   detail::StorageRef storage = leased_storage(std::move(taking), source.entry(), source.generation());

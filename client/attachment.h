@@ -85,7 +85,7 @@ class Attachment {
   // Leases the entry if it is live now; for walks over the index. Empty where it is not.
   detail::StorageRef lease_entry(EntryId entry, const Limit& limit);
   // A writable storage of a leased mutable one ("r+"): one mapping for each block and process.
-  // Throws ReadOnlyError where it is sealed. Keeps a lease of its own.
+  // Throws ReadOnlyError where it is sealed, AccessError where it is another user's. Keeps a lease of its own.
   detail::StorageRef open_writable(const detail::StorageRef& leased, const Limit& limit);
 
   // ---- writing

@@ -34,23 +34,22 @@ std::string no_broker(const Target& target) {
 std::optional<ReplyFrame> exchange(const Socket& socket, const Frame& request, const Limit& limit) {
   // A broker that refuses the connection says why and goes: that can still be read when nothing can be sent any more.
   write_frame(socket, request, limit);
-  auto frame = read_frame(socket, limit);
+  ReceivedFile file;
+  auto frame = read_frame(socket, limit, &file);
   if (!frame || !reply_sequence(*frame)) return std::nullopt;
-  return ReplyFrame{std::move(*frame), 0};
+  return ReplyFrame{std::move(*frame), 0, std::move(file)};
 }
 
 // Starts a broker where that is wanted, or waits a moment for somebody else's.
 void provide_broker(const Target& target, const Limit& limit, bool may_wait_for_one) {
   if (living_broker(target.name)) {
     std::this_thread::sleep_for(kRetryPause);  // it is starting, or ending
-  } else if (target.autostart) {
+  } else if (may_start_broker(target)) {
     start_broker(target, limit);
   } else if (may_wait_for_one) {
     std::this_thread::sleep_for(kRetryPause);
   } else {
-    throw BrokerUnavailableError("no broker of instance '" + target.name.instance +
-                                 "' is running, and autostart is off; start one with `tensorbroker --instance " +
-                                 target.name.instance + " start`");
+    throw_no_broker(target);
   }
 }
 
@@ -74,7 +73,7 @@ Attachment::Attached Attachment::attach(const Target& target, const Limit& limit
 
 // Empty (no socket) where the broker went away in the middle.
 Attachment::Attached Attachment::greet(const Target& target, std::shared_ptr<Socket> socket, const Limit& limit) {
-  const auto hello = exchange(*socket, build_hello(kHelloNumber, {}), limit);
+  auto hello = exchange(*socket, build_hello(kHelloNumber, {}), limit);
   if (!hello) return {};
   const auto& welcome = body_of<schema::Welcome>(hello->item());
   Attached attached;
@@ -84,16 +83,16 @@ Attachment::Attached Attachment::greet(const Target& target, std::shared_ptr<Soc
   try {
     attached.catalog = Catalog::open(target.name, welcome.catalog(), Access::kReadOnly);
     attached.arena = std::make_unique<ArenaMap>(target.name, welcome.arena());
-    attached.session = map_and_lock_session(target.name, welcome.session(), false);
+    attached.session = map_and_lock_session(target.name, welcome.session(), false, std::move(hello->file));
   } catch (const NotFoundError&) {
     return {};  // the instance ended meanwhile
   }
-  const auto locked = exchange(*socket, build_locked(kLockedNumber), limit);
+  auto locked = exchange(*socket, build_locked(kLockedNumber), limit);
   if (!locked) return {};
   const auto& details = body_of<schema::Attached>(locked->item());
   if (details.spares() != nullptr) attached.spares.assign(details.spares()->begin(), details.spares()->end());
   if (details.heir() != 0) {
-    attached.heir = map_and_lock_session(target.name, details.heir(), true);
+    attached.heir = map_and_lock_session(target.name, details.heir(), true, std::move(locked->file));
     attached.heir_id = details.heir();
   }
   attached.socket = std::move(socket);
@@ -123,7 +122,7 @@ ReplyFrame Attachment::request(std::uint64_t sequence, const Frame& frame, const
     sent = sent || result.was_sent;
     switch (result.outcome) {
       case Channel::Outcome::kReplied:
-        return {std::move(result.frame), result.epoch};
+        return {std::move(result.frame), result.epoch, std::move(result.file)};
       case Channel::Outcome::kTimedOut:
         if (!sent) throw NothingSent(no_broker(target_) + "; nothing was sent");
         throw BrokerUnavailableError(unknown);
@@ -184,7 +183,7 @@ bool Attachment::resume(const std::shared_ptr<Socket>& socket, const Limit& limi
 bool Attachment::take_welcome(const std::shared_ptr<Socket>& socket, const Limit& limit) {
   auto frame = read_frame(*socket, limit);
   if (!frame || !reply_sequence(*frame)) return false;
-  const ReplyFrame reply{std::move(*frame), 0};
+  const ReplyFrame reply{std::move(*frame), 0, {}};
   const schema::Welcome* welcome = nullptr;
   try {
     welcome = &body_of<schema::Welcome>(reply.item());

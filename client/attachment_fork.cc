@@ -8,7 +8,6 @@
 #include "client/attachment.h"
 #include "client/session_lock.h"
 #include "proto/frame.h"
-#include "proto/runtime_dir.h"
 
 namespace tensorbroker {
 namespace {
@@ -34,7 +33,9 @@ void Attachment::take_next_heir(const Limit& limit) {
   if (heir_request_ != 0) {
     Channel::Result result = channel_->take(heir_request_, heir_request_epoch_, limit);
     heir_request_ = 0;
-    if (result.outcome == Channel::Outcome::kReplied) reply = {std::move(result.frame), result.epoch};
+    if (result.outcome == Channel::Outcome::kReplied) {
+      reply = {std::move(result.frame), result.epoch, std::move(result.file)};
+    }
   }
   if (reply.frame.empty()) {
     const std::uint64_t number = calls_->next_number();
@@ -42,7 +43,7 @@ void Attachment::take_next_heir(const Limit& limit) {
   }
   const std::uint64_t heir = body_of<schema::HeirGranted>(reply.item()).heir();
   if (heir == 0) return;
-  auto mapped = map_and_lock_session(target_.name, heir, true);
+  auto mapped = map_and_lock_session(target_.name, heir, true, std::move(reply.file));
   const std::lock_guard held(state_);
   heir_ = std::move(mapped);
   heir_id_ = heir;
@@ -148,7 +149,7 @@ void Attachment::renew_in_child() noexcept {
 // Tells the broker that the heir is a session now. Where that cannot be done at once, the first call does it.
 void Attachment::say_hello_without_waiting() noexcept {
   try {
-    const auto socket = Socket::connect(socket_path(target_.runtime_dir, target_.name.instance));
+    const auto socket = connect_in(target_.runtime_dir, target_.name);
     if (!socket) return;
     const Frame hello = build_hello(calls_->next_number(), own_things());
     std::size_t sent = 0;

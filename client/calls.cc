@@ -62,7 +62,7 @@ const schema::ReplyItem& ReplyFrame::item() const {
   }
   const schema::ReplyItem& only = *items->Get(0);
   if (only.error() != 0) {
-    const auto code = only.error() <= static_cast<std::uint8_t>(ErrorCode::kRuntime)
+    const auto code = only.error() <= static_cast<std::uint8_t>(ErrorCode::kAccess)
                           ? static_cast<ErrorCode>(only.error())
                           : ErrorCode::kRuntime;
     throw_error(code, text_of(only.message()));

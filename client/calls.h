@@ -34,6 +34,7 @@ namespace tensorbroker {
 struct ReplyFrame {
   Frame frame;
   std::uint64_t epoch = 0;  // of the connection that it came by
+  ReceivedFile file{};      // that came along
 
   const schema::ReplyMessage& message() const { return *flatbuffers::GetRoot<schema::ReplyMessage>(frame.data()); }
   // The only item. Throws the class of its error, if it is one.

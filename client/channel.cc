@@ -116,7 +116,7 @@ Channel::Result Channel::wait(const std::shared_ptr<Line>& line, std::uint64_t s
   Result result;
   for (;;) {
     if (waiter.frame) {
-      result = {Outcome::kReplied, std::move(*waiter.frame), line->epoch};
+      result = {Outcome::kReplied, std::move(*waiter.frame), std::move(waiter.file), line->epoch};
       break;
     }
     if (limit.is_closed() || limit.passed()) {
@@ -157,9 +157,11 @@ void Channel::dispatch(Line& line) {
   while (auto frame = line.reader.next()) {
     const auto sequence = reply_sequence(*frame);
     if (!sequence) return lose(line);
+    ReceivedFile file = line.reader.take_file(flatbuffers::GetRoot<schema::ReplyMessage>(frame->data())->descriptors());
     const auto at = line.waiters.find(*sequence);
     if (at == line.waiters.end()) continue;
     at->second.frame = std::move(*frame);
+    at->second.file = std::move(file);
     at->second.arrived.notify_all();
   }
 }

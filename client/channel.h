@@ -31,6 +31,7 @@ class Channel {
   struct Result {
     Outcome outcome = Outcome::kLost;
     Frame frame;              // where kReplied
+    ReceivedFile file;        // that came with it
     std::uint64_t epoch = 0;  // of the socket that it came by
     bool was_sent = false;    // the request went out whole: the broker may have carried it out
   };
@@ -73,6 +74,7 @@ class Channel {
  private:
   struct Waiter {
     std::optional<Frame> frame;
+    ReceivedFile file;
     bool kept = false;  // nobody may be waiting
     std::condition_variable arrived;
   };

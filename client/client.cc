@@ -71,8 +71,8 @@ Client Client::connect(const ConnectOptions& options) {
     throw InvalidArgumentError("the timeout must be at least 0 seconds, not " +
                                std::to_string(options.timeout.count()));
   }
-  const Target target = make_target(options.instance, options.runtime_dir, options.autostart, options.capacity);
-  Client client(std::make_shared<Impl>(open_connection(target, Limit::in(options.timeout)), options.timeout));
+  Client client(
+      std::make_shared<Impl>(open_connection(make_target(options), Limit::in(options.timeout)), options.timeout));
   list_open_client(client);
   return client;
 }

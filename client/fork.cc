@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "client/attachment.h"
+#include "client/received_file.h"
 #include "client/registry.h"
 #include "client/wait_service.h"
 
@@ -21,9 +22,11 @@ void prepare() {
   lock_registry();
   for_each_attachment([](Attachment& attachment) { attachment.before_fork(); });
   for_each_attachment([](Attachment& attachment) { attachment.lock_for_fork(); });
+  lock_received_files();
 }
 
 void in_parent() {
+  unlock_received_files();
   for_each_attachment([](Attachment& attachment) { attachment.after_fork_in_parent(); });
   unlock_registry();
   unlock_wait_service();
@@ -31,6 +34,8 @@ void in_parent() {
 }
 
 void in_child() {
+  close_received_files_in_child();
+  unlock_received_files();
   for_each_attachment([](Attachment& attachment) { attachment.after_fork_in_child(); });
   renew_registry_locks_in_child();
   unlock_registry();

@@ -1,7 +1,8 @@
 // What happens to attachments when the process forks.
 //
 // Before: an heir is at hand where one can be had in bounded time, every lock that guards what the child needs is held
-// (in the order service of waits, registry, then for each attachment state, allocator, arena, lease stripes), the
+// (in the order service of waits, registry, then for each attachment state, allocator, arena, lease stripes, then the
+// descriptors that came), the
 // leases are copied to the heir. In the parent: the locks are given up, the heir is unmapped, the next one is asked for
 // without waiting. In the child: the heir becomes its session, what the parent owned is private, the waits of its
 // service are forgotten, and the broker is rung by one send. Locks that are held across a wait for the broker are never

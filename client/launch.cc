@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 #include "proto/instance_lock.h"
 #include "proto/name.h"
 #include "proto/runtime_dir.h"
+#include "proto/user_names.h"
 #include "tensorbroker/error.h"
 
 namespace tensorbroker {
@@ -141,22 +143,47 @@ std::optional<int> wait_for(pid_t pid, const Limit& limit) {
   }
 }
 
+bool is_own(const Target& target) { return target.name.uid == geteuid(); }
+
+// Of the process that listens, as the kernel says.
+void check_listener(const Socket& socket, const std::string& path, uid_t owner) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (getsockopt(socket.fd(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == owner) return;
+  throw AccessError("uid " + std::to_string(peer.uid) + " listens on " + path + ", where the broker of uid " +
+                    std::to_string(owner) + " should; choose another directory with --runtime-dir");
+}
+
 }  // namespace
 
-Target make_target(const std::string& instance, const std::string& runtime_dir, std::optional<bool> autostart,
-                   std::optional<std::uint64_t> capacity) {
+Target make_target(const ConnectOptions& options) {
   Target target;
-  target.name.uid = geteuid();
-  target.name.instance = instance;
+  const std::string owner = options.owner.empty() ? environment("TENSORBROKER_OWNER") : options.owner;
+  target.name.uid = owner.empty() ? geteuid() : find_user(owner);
+  target.name.instance = options.instance;
   if (target.name.instance.empty()) target.name.instance = environment("TENSORBROKER_INSTANCE");
   if (target.name.instance.empty()) target.name.instance = "default";
   check_instance(target.name.instance);
-  target.runtime_dir = choose_runtime_dir(runtime_dir);
-  target.dir_is_explicit = !runtime_dir.empty();
-  target.autostart = autostart.value_or(environment("TENSORBROKER_AUTOSTART") != "0");
-  target.capacity = capacity;
+  target.runtime_dir =
+      choose_runtime_dir(options.runtime_dir, target.name.uid, is_own(target) ? Reach::kOwn : Reach::kShared);
+  target.dir_is_explicit = !options.runtime_dir.empty();
+  target.autostart = options.autostart.value_or(environment("TENSORBROKER_AUTOSTART") != "0");
+  target.capacity = options.capacity;
   socket_path(target.runtime_dir, target.name.instance);  // says at once where that is too long
   return target;
+}
+
+bool may_start_broker(const Target& target) { return target.autostart && is_own(target); }
+
+void throw_no_broker(const Target& target) {
+  const std::string what = "no broker of instance '" + target.name.instance + "' ";
+  if (is_own(target)) {
+    throw BrokerUnavailableError(what + "is running, and autostart is off; start one with `tensorbroker --instance " +
+                                 target.name.instance + " start`");
+  }
+  const std::string uid = std::to_string(target.name.uid);
+  throw BrokerUnavailableError(what + "of uid " + uid + " is running in " + target.runtime_dir + "; uid " + uid +
+                               " starts it with `tensorbrokerd --group GROUP`, and says where with --runtime-dir");
 }
 
 void set_daemon_path(const std::string& path) {
@@ -190,8 +217,22 @@ std::shared_ptr<Socket> connect_to_broker(const Target& target) {
     }
     dir = living->runtime_dir;
   }
-  if (!check_runtime_dir(dir)) return nullptr;
-  return Socket::connect(socket_path(dir, target.name.instance));
+  if (!check_runtime_dir(dir, target.name.uid)) return nullptr;
+  return connect_in(dir, target.name);
+}
+
+std::shared_ptr<Socket> connect_in(const std::string& runtime_dir, const InstanceName& name) {
+  const std::string path = socket_path(runtime_dir, name.instance);
+  if (!check_socket(path, name.uid)) return nullptr;
+  auto socket = Socket::connect(path);
+  if (socket) {
+    check_listener(*socket, path, name.uid);
+  } else if (errno == EACCES) {
+    throw AccessError("uid " + std::to_string(geteuid()) + " may not connect to " + path + " of uid " +
+                      std::to_string(name.uid) +
+                      ": its broker has to run with --group, and this user has to be a member of that group");
+  }
+  return socket;
 }
 
 void start_broker(const Target& target, const Limit& limit) {

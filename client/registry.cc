@@ -83,11 +83,7 @@ std::unique_ptr<Attachment> Registry::take_waiting(const Target& target) {
 std::shared_ptr<Connection> Registry::open(const Target& target, const Limit& limit) {
   const auto opening = lock_within(*opening_, limit);
   // A lock that a cleaner removed says nothing until the broker takes it anew: its socket does.
-  if (!target.autostart && !living_broker(target.name) && !connect_to_broker(target)) {
-    throw BrokerUnavailableError("no broker of instance '" + target.name.instance +
-                                 "' is running, and autostart is off; start one with `tensorbroker --instance " +
-                                 target.name.instance + " start`");
-  }
+  if (!may_start_broker(target) && !living_broker(target.name) && !connect_to_broker(target)) throw_no_broker(target);
   if (auto connection = find(target)) {
     connection->with_attachment(limit, [&](Attachment& attachment) { attachment.look_after_broker(limit); });
     return connection;

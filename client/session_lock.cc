@@ -6,27 +6,47 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 #include "tensorbroker/error.h"
 
 namespace tensorbroker {
 
-// The lock belongs to the open file description, which the descriptor that was locked must share with the mapping: so
-// this one is mapped over the pages that SessionSegment mapped through a descriptor of its own.
-std::unique_ptr<SessionSegment> map_and_lock_session(const InstanceName& name, std::uint64_t id, bool inherited) {
-  auto session = std::make_unique<SessionSegment>(SessionSegment::open(name, id));
-  Segment& segment = session->segment();
-  const int fd = open_segment_file(segment.name(), Access::kReadWrite);
-  int failed = 0;
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0 ||
-      mmap(segment.data(), segment.size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
-    failed = errno;
+namespace {
+
+// The lock belongs to the open file description, which the descriptor that is locked shares with the mapping.
+std::unique_ptr<SessionSegment> map_and_lock(int fd, const InstanceName& name, std::uint64_t id) {
+  auto session = std::make_unique<SessionSegment>(SessionSegment::map(fd, name, id));
+  const std::string& segment = session->segment().name();
+  if (session->id() != id) {
+    throw CorruptSegmentError("the segment " + segment + " says that it is of session " +
+                              std::to_string(session->id()) + "; stop its broker (`tensorbroker stop`)");
   }
-  close(fd);
-  if (failed != 0) {
-    throw RuntimeError("cannot lock the session " + segment.name() + ": " + std::strerror(failed) +
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    throw RuntimeError("cannot lock the session " + segment + ": " + std::strerror(errno) +
                        "; something else has locked it");
   }
+  return session;
+}
+
+std::unique_ptr<SessionSegment> open_and_lock(const InstanceName& name, std::uint64_t id) {
+  const int fd = open_segment_file(name.segment(SegmentKind::kSession, id), Access::kReadWrite, name.uid);
+  try {
+    auto session = map_and_lock(fd, name, id);
+    close(fd);
+    return session;
+  } catch (...) {
+    close(fd);
+    throw;
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<SessionSegment> map_and_lock_session(const InstanceName& name, std::uint64_t id, bool inherited,
+                                                     ReceivedFile received) {
+  auto session = received ? map_and_lock(received.fd(), name, id) : open_and_lock(name, id);
+  Segment& segment = session->segment();
   if (!inherited) madvise(segment.data(), segment.size(), MADV_DONTFORK);
   return session;
 }

@@ -9,14 +9,17 @@
 #include <cstdint>
 #include <memory>
 
+#include "client/received_file.h"
 #include "proto/session.h"
 
 namespace tensorbroker {
 
-// Maps and locks the segment of a session. `inherited`: the mapping goes over to forked children (an heir's).
-// Throws as SessionSegment::open does, and RuntimeError where somebody else holds the lock.
+// Maps and locks the segment of a session, through the descriptor that came for it, or else opened by name.
+// `inherited`: the mapping goes over to forked children (an heir's). Throws as SessionSegment::open does,
+// CorruptSegmentError where what came is another session's, and RuntimeError where somebody else holds the lock.
 // REQUIRES: hold_fork() is held, or this is the thread that forks.
-std::unique_ptr<SessionSegment> map_and_lock_session(const InstanceName& name, std::uint64_t id, bool inherited);
+std::unique_ptr<SessionSegment> map_and_lock_session(const InstanceName& name, std::uint64_t id, bool inherited,
+                                                     ReceivedFile received);
 
 }  // namespace tensorbroker
 

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "proto/frame.h"
 #include "proto/limits.h"
@@ -71,7 +72,7 @@ bool FrameReader::read(const Socket& socket) {
   constexpr std::size_t kChunk = 4096;
   if (!socket.is_ours()) return false;
   if (buffer_.size() < filled_ + kChunk) buffer_.resize(filled_ + kChunk);
-  const ssize_t n = recv(socket.fd(), buffer_.data() + filled_, buffer_.size() - filled_, MSG_DONTWAIT);
+  const ssize_t n = receive(socket.fd(), buffer_.data() + filled_, buffer_.size() - filled_, &files_);
   if (n > 0) filled_ += static_cast<std::size_t>(n);
   return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
@@ -90,6 +91,15 @@ std::optional<Frame> FrameReader::next() {
   std::memmove(buffer_.data(), buffer_.data() + end, filled_ - end);
   filled_ -= end;
   return frame;
+}
+
+ReceivedFile FrameReader::take_file(std::size_t count) {
+  ReceivedFile first;
+  for (std::size_t i = 0; i < count && !files_.empty(); ++i) {
+    if (i == 0) first = std::move(files_.front());
+    files_.pop_front();
+  }
+  return first;
 }
 
 bool send_part(const Socket& socket, std::span<const std::byte> frame, std::size_t* sent) noexcept {
@@ -118,11 +128,14 @@ bool write_frame(const Socket& socket, std::span<const std::byte> frame, const L
   }
 }
 
-std::optional<Frame> read_frame(const Socket& socket, const Limit& limit) {
+std::optional<Frame> read_frame(const Socket& socket, const Limit& limit, ReceivedFile* file) {
   FrameReader reader;
   for (;;) {
     const bool more = reader.read(socket);
-    if (auto frame = reader.next()) return frame;
+    if (auto frame = reader.next()) {
+      if (file != nullptr) *file = reader.take_file(1);
+      return frame;
+    }
     if (!more || reader.is_malformed() || limit.passed() || limit.is_closed()) return std::nullopt;
     if (!socket.poll(POLLIN, std::min<Limit::Clock::duration>(kPollSlice, limit.remaining()))) return std::nullopt;
   }

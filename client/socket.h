@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "client/limit.h"
+#include "client/received_file.h"
 
 namespace tensorbroker {
 
@@ -55,12 +57,16 @@ class FrameReader {
   bool read(const Socket& socket);
   // The next whole frame, if there is one.
   std::optional<Frame> next();
+  // The descriptor that came with the frame that was taken last, `count` having come with it: the first one. REQUIRES:
+  // asked once for each frame that has any.
+  ReceivedFile take_file(std::size_t count);
   // Whether a length came that no frame has.
   bool is_malformed() const noexcept;
 
  private:
   std::vector<std::byte> buffer_;
   std::size_t filled_ = 0;
+  std::deque<ReceivedFile> files_;  // in the order of the frames that they came with
 };
 
 // Sends the frame with its length, from byte `*sent` of both on, as far as there is room; advances `*sent`, up to
@@ -69,8 +75,9 @@ bool send_part(const Socket& socket, std::span<const std::byte> frame, std::size
 
 // The whole of it, waiting for room. False where the socket failed or `limit` passed.
 bool write_frame(const Socket& socket, std::span<const std::byte> frame, const Limit& limit);
-// The next frame; whatever follows it is lost. nullopt at the end of the stream or after `limit`.
-std::optional<Frame> read_frame(const Socket& socket, const Limit& limit);
+// The next frame, and the first descriptor that came with it; whatever follows is lost. nullopt at the end of the
+// stream or after `limit`.
+std::optional<Frame> read_frame(const Socket& socket, const Limit& limit, ReceivedFile* file = nullptr);
 
 }  // namespace tensorbroker
 

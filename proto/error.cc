@@ -32,6 +32,8 @@ void throw_error(ErrorCode code, const std::string& message) {
       throw IndexError(message);
     case ErrorCode::kRuntime:
       throw RuntimeError(message);
+    case ErrorCode::kAccess:
+      throw AccessError(message);
     case ErrorCode::kOk:
     case ErrorCode::kFile:  // never crosses the socket
       break;

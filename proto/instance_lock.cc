@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "proto/own_file.h"
 #include "tensorbroker/error.h"
 
 namespace tensorbroker {
@@ -51,19 +52,20 @@ bool names_this_file(int fd, const std::string& path) {
          mine.st_ino == named.st_ino;
 }
 
-int open_lock(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) {
-    throw Error(ErrorCode::kRuntime, "cannot open the lock " + path + ": " + std::strerror(errno) +
-                                         "; /dev/shm must be mounted and writable by this user");
+int open_lock(const std::string& path, uid_t owner) {
+  const int fd = open_own_file(path, O_RDWR | O_CREAT, owner);
+  if (fd >= 0) return fd;
+  throw Error(ErrorCode::kRuntime, "cannot open the lock " + path + ": " + std::strerror(errno) +
+                                       "; /dev/shm must be mounted and writable by this user");
+}
+
+// -1 where it cannot be opened or is not the owner's.
+int try_open_lock(const std::string& path, uid_t owner) {
+  try {
+    return open_own_file(path, O_RDONLY, owner);
+  } catch (const AccessError&) {
+    return -1;
   }
-  struct stat status{};
-  if (fstat(fd, &status) != 0 || status.st_uid != geteuid() || !S_ISREG(status.st_mode)) {
-    close(fd);
-    throw Error(ErrorCode::kRuntime,
-                "the lock " + path + " is not a file of uid " + std::to_string(geteuid()) + "; remove it");
-  }
-  return fd;
 }
 
 }  // namespace
@@ -72,7 +74,7 @@ std::optional<InstanceLock> InstanceLock::acquire(const InstanceName& name, cons
                                                   LockRecord* holder) {
   const std::string path = name.lock_path();
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    InstanceLock lock(open_lock(path), path);
+    InstanceLock lock(open_lock(path, name.uid), path);
     if (flock(lock.fd_, LOCK_EX | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK) {
         throw Error(ErrorCode::kRuntime, "cannot lock " + path + ": " + std::strerror(errno));
@@ -117,14 +119,10 @@ void InstanceLock::remove_name() noexcept {
 }
 
 std::optional<LockRecord> living_broker(const InstanceName& name) {
-  const int fd = open(name.lock_path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  const int fd = try_open_lock(name.lock_path(), name.uid);
   if (fd < 0) return std::nullopt;
-  struct stat status{};
   std::optional<LockRecord> record;
-  if (fstat(fd, &status) == 0 && status.st_uid == geteuid() && S_ISREG(status.st_mode) &&
-      flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    record = read_record(fd);
-  }
+  if (flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) record = read_record(fd);
   close(fd);
   return record;
 }

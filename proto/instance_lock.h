@@ -26,7 +26,8 @@ class InstanceLock {
  public:
   // Takes the lock, or returns nullopt and the living holder's record in `*holder`. After locking, the file is compared
   // with its name, since a cleaner of /dev/shm may have replaced it, and taken again if it differs.
-  // Throws Error where the file cannot be made (no /dev/shm, read-only, full), is a link or belongs to somebody else.
+  // Throws Error where the file cannot be made (no /dev/shm, read-only, full), AccessError where it is a link or
+  // belongs to somebody else.
   static std::optional<InstanceLock> acquire(const InstanceName& name, const LockRecord& record, LockRecord* holder);
 
   InstanceLock(InstanceLock&& other) noexcept;
@@ -46,7 +47,7 @@ class InstanceLock {
 };
 
 // The record of the broker that holds the instance's lock now; nullopt where none does. Locks nothing for longer than
-// the look. Ignores files that are not this user's.
+// the look. Ignores what is a link or not the instance's owner's.
 std::optional<LockRecord> living_broker(const InstanceName& name);
 
 }  // namespace tensorbroker

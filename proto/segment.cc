@@ -17,6 +17,7 @@
 
 #include "proto/frame.h"
 #include "proto/layout.h"
+#include "proto/own_file.h"
 #include "tensorbroker/error.h"
 
 namespace tensorbroker {
@@ -65,8 +66,19 @@ Preamble* preamble_of(const ipc::mapped_region& region) { return static_cast<Pre
     throw OutOfMemoryError(what + ": " + std::strerror(error) +
                            "; raise the limit on address space (`ulimit -v`), or free memory");
   }
+  if (error == EEXIST) {
+    throw Error(ErrorCode::kRuntime, what +
+                                         ": somebody has put a file of this name there; have it removed by its "
+                                         "owner or root, and repeat");
+  }
   throw Error(ErrorCode::kRuntime, what + ": " + std::strerror(error));
 }
+
+// What mapped_region asks of a segment: its descriptor, which stays somebody else's.
+struct Mappable {
+  int fd;
+  ipc::mapping_handle_t get_mapping_handle() const { return {fd, false}; }
+};
 
 std::uint64_t free_bytes(int fd) {
   struct statvfs fs{};
@@ -108,16 +120,26 @@ Segment Segment::create(const InstanceName& name, SegmentKind kind, std::uint64_
 void Segment::finish() { preamble_of(region_)->magic.store(kMagic, std::memory_order_seq_cst); }
 
 Segment Segment::open(const InstanceName& name, SegmentKind kind, std::uint64_t id, Access access) {
+  const int fd = open_segment_file(name.segment(kind, id), access, name.uid);
+  try {
+    Segment segment = map(fd, name, kind, id, access);
+    close(fd);
+    return segment;
+  } catch (...) {
+    close(fd);
+    throw;
+  }
+}
+
+Segment Segment::map(int fd, const InstanceName& name, SegmentKind kind, std::uint64_t id, Access access) {
   Segment segment;
   segment.name_ = name.segment(kind, id);
-  const ipc::mode_t mode = access == Access::kReadOnly ? ipc::read_only : ipc::read_write;
+  struct stat status{};
+  if (fstat(fd, &status) != 0 || status.st_size < static_cast<off_t>(kPageSize)) {
+    throw CorruptSegmentError("the segment " + segment.name_ + " is shorter than its first page; it was truncated");
+  }
   try {
-    ipc::shared_memory_object object(ipc::open_only, segment.name_.c_str(), mode);
-    ipc::offset_t size = 0;
-    if (!object.get_size(size) || size < static_cast<ipc::offset_t>(kPageSize)) {
-      throw CorruptSegmentError("the segment " + segment.name_ + " is shorter than its first page; it was truncated");
-    }
-    segment.region_ = ipc::mapped_region(object, mode);
+    segment.region_ = ipc::mapped_region(Mappable{fd}, access == Access::kReadOnly ? ipc::read_only : ipc::read_write);
   } catch (const ipc::interprocess_exception& e) {
     throw_errno(e.get_native_error(), "cannot open the shared-memory segment " + segment.name_);
   }
@@ -165,10 +187,9 @@ void Segment::release() noexcept {
   new ipc::mapped_region(std::move(region_));
 }
 
-int open_segment_file(const std::string& segment_name, Access access) {
+int open_segment_file(const std::string& segment_name, Access access, uid_t owner) {
   const std::string path = std::string(kShmDirectory) + "/" + segment_name;
-  const int flags = (access == Access::kReadOnly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW;
-  const int fd = ::open(path.c_str(), flags);
+  const int fd = open_own_file(path, access == Access::kReadOnly ? O_RDONLY : O_RDWR, owner);
   if (fd < 0) throw_errno(errno, "cannot open the shared-memory segment " + segment_name);
   return fd;
 }

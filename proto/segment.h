@@ -37,8 +37,10 @@ class Segment {
 
   // Maps a segment that somebody else made. Throws NotFoundError where there is none, VersionMismatchError where its
   // layout differs, CorruptSegmentError (naming segment and check) where the first page does not verify or the segment
-  // was never finished.
+  // was never finished, AccessError where it is a link or not the instance's owner's.
   static Segment open(const InstanceName& name, SegmentKind kind, std::uint64_t id, Access access);
+  // The same through a descriptor of it, which stays the caller's.
+  static Segment map(int fd, const InstanceName& name, SegmentKind kind, std::uint64_t id, Access access);
 
   std::byte* data() const noexcept { return static_cast<std::byte*>(region_.get_address()); }
   std::uint64_t size() const noexcept { return region_.get_size(); }
@@ -65,9 +67,9 @@ class Segment {
   const schema::SegmentHeader* header_ = nullptr;
 };
 
-// Opens a segment's file by name for reading and writing or reading, O_CLOEXEC | O_NOFOLLOW; the caller closes it.
-// Throws NotFoundError, or Error with errno's text.
-int open_segment_file(const std::string& segment_name, Access access);
+// Opens a segment's file by name for reading and writing or reading; the caller closes it. Throws NotFoundError,
+// AccessError where it is a link or does not belong to `owner`, or Error with errno's text.
+int open_segment_file(const std::string& segment_name, Access access, uid_t owner);
 
 // Reserves pages (posix_fallocate). Throws OutOfMemoryError with what was asked and what the file system has left.
 void reserve_pages(int fd, std::uint64_t offset, std::uint64_t bytes, const std::string& segment_name);

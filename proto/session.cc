@@ -39,7 +39,7 @@ SessionSegment SessionSegment::create(const InstanceName& name, std::uint64_t id
   session.bind();
   int fd = -1;
   try {
-    fd = open_segment_file(session.segment_.name(), Access::kReadWrite);
+    fd = open_segment_file(session.segment_.name(), Access::kReadWrite, name.uid);
     reserve_pages(fd, 0, kReservedAtFirst, session.segment_.name());
     reserve_pages(fd, kExtentStatesOffset, kPageSize, session.segment_.name());
   } catch (...) {
@@ -56,6 +56,13 @@ SessionSegment SessionSegment::create(const InstanceName& name, std::uint64_t id
 SessionSegment SessionSegment::open(const InstanceName& name, std::uint64_t id) {
   SessionSegment session;
   session.segment_ = Segment::open(name, SegmentKind::kSession, id, Access::kReadWrite);
+  session.bind();
+  return session;
+}
+
+SessionSegment SessionSegment::map(int fd, const InstanceName& name, std::uint64_t id) {
+  SessionSegment session;
+  session.segment_ = Segment::map(fd, name, SegmentKind::kSession, id, Access::kReadWrite);
   session.bind();
   return session;
 }

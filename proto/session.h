@@ -21,8 +21,9 @@ class SessionSegment {
   // Throws as Segment::create does.
   static SessionSegment create(const InstanceName& name, std::uint64_t id, const InstanceId& instance);
 
-  // Throws as Segment::open does, and CorruptSegmentError where a table lies outside the segment.
+  // Throw as Segment::open does, and CorruptSegmentError where a table lies outside the segment.
   static SessionSegment open(const InstanceName& name, std::uint64_t id);
+  static SessionSegment map(int fd, const InstanceName& name, std::uint64_t id);
 
   Segment& segment() noexcept { return segment_; }
   const Segment& segment() const noexcept { return segment_; }

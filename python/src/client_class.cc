@@ -28,14 +28,27 @@ std::string to_instance(py::handle instance) {
   return std::string(name);
 }
 
+// A user's name, or a uid as a number.
+std::string to_owner(py::handle owner) {
+  if (owner.is_none()) return {};
+  const bool is_number = PyLong_Check(owner.ptr()) && !PyBool_Check(owner.ptr());
+  if (!is_number && !PyUnicode_Check(owner.ptr())) {
+    throw TypeError("an owner is a user's name (str) or uid (int), not " + type_name(owner));
+  }
+  const std::string text = py::str(owner);
+  if (text.empty()) throw InvalidArgumentError("an owner's name cannot be empty; leave it out for this user");
+  return text;
+}
+
 Client connect(py::handle instance, py::handle runtime_dir, std::optional<bool> autostart, py::handle timeout,
-               py::handle capacity) {
+               py::handle capacity, py::handle owner) {
   ConnectOptions options;
   options.instance = to_instance(instance);
   options.runtime_dir = to_path(runtime_dir);
   options.autostart = autostart;
   options.timeout = to_timeout(timeout).value_or(std::chrono::duration<double>(kForEver));
   if (!capacity.is_none()) options.capacity = to_bytes(capacity);
+  options.owner = to_owner(owner);
   const NoGil no_gil;
   return Client::connect(options);
 }
@@ -97,7 +110,8 @@ void define_client(py::module_& module) {
   define_events(module, client);
   define_wait_queue(module, client);
   module.def("connect", &connect, py::arg("instance") = py::none(), py::kw_only(), py::arg("runtime_dir") = py::none(),
-             py::arg("autostart") = py::none(), py::arg("timeout") = 10.0, py::arg("capacity") = py::none());
+             py::arg("autostart") = py::none(), py::arg("timeout") = 10.0, py::arg("capacity") = py::none(),
+             py::arg("owner") = py::none());
   module.def("_open_client", &find_open_client, py::arg("instance"));
   module.def("_set_daemon_path", &set_daemon_path, py::arg("path"));
 }

@@ -11,7 +11,7 @@ namespace {
 namespace py = pybind11;
 
 // By error code, for the life of the process.
-std::array<PyObject*, 16> g_classes{};
+std::array<PyObject*, 17> g_classes{};
 
 PyObject*& class_of(ErrorCode code) { return g_classes[static_cast<std::size_t>(code)]; }
 
@@ -45,6 +45,7 @@ void define_classes(py::module_& module) {
   class_of(ErrorCode::kQuota) =
       define(module, "QuotaError", py::make_tuple(py::handle(class_of(ErrorCode::kOutOfMemory))));
   class_of(ErrorCode::kReadOnly) = define(module, "ReadOnlyError", both(PyExc_ValueError));
+  class_of(ErrorCode::kAccess) = define(module, "AccessError", both(PyExc_PermissionError));
   class_of(ErrorCode::kBrokerUnavailable) = define(module, "BrokerUnavailableError", both(PyExc_ConnectionError));
   class_of(ErrorCode::kVersionMismatch) = define(module, "VersionMismatchError", both(PyExc_RuntimeError));
   class_of(ErrorCode::kCorruptSegment) = define(module, "CorruptSegmentError", both(PyExc_RuntimeError));

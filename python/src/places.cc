@@ -12,10 +12,15 @@ namespace {
 
 namespace py = pybind11;
 
-py::dict places(const std::string& instance, const std::string& runtime_dir) {
-  const Target target = make_target(instance, runtime_dir, false, std::nullopt);
+py::dict places(const std::string& instance, const std::string& runtime_dir, const std::string& owner) {
+  ConnectOptions options;
+  options.instance = instance;
+  options.runtime_dir = runtime_dir;
+  options.owner = owner;
+  const Target target = make_target(options);
   py::dict result;
   result["instance"] = target.name.instance;
+  result["owner"] = target.name.uid;
   result["runtime_dir"] = target.runtime_dir;
   result["socket"] = target.runtime_dir + "/" + target.name.instance + ".sock";
   result["log"] = log_path(target.runtime_dir, target.name.instance);
@@ -31,7 +36,7 @@ py::dict places(const std::string& instance, const std::string& runtime_dir) {
 }  // namespace
 
 void define_places(py::module_& module) {
-  module.def("_places", &places, py::arg("instance") = "", py::arg("runtime_dir") = "");
+  module.def("_places", &places, py::arg("instance") = "", py::arg("runtime_dir") = "", py::arg("owner") = "");
 }
 
 }  // namespace tensorbroker::python

@@ -15,6 +15,7 @@ from collections.abc import Mapping as _Mapping
 
 from tensorbroker import _core, _launch
 from tensorbroker._core import (
+    AccessError,
     BrokerUnavailableError,
     Bundle,
     Client,
@@ -109,6 +110,7 @@ cdouble = complex128
 
 # Without bool, float, int, list and open, which `from tensorbroker import *` would put in the place of builtins.
 __all__ = [
+    "AccessError",
     "BrokerUnavailableError",
     "Bundle",
     "Client",

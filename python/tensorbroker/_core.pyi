@@ -47,6 +47,12 @@ class QuotaError(OutOfMemoryError):
 class ReadOnlyError(Error, ValueError):
     """Something would write to a tensor that is sealed, or was opened "r"."""
 
+class AccessError(Error, PermissionError):
+    """This user may not: the instance is another user's, who shares it for reading or not at all.
+
+    Also what a path is refused with that is a link, or somebody else's.
+    """
+
 class BrokerUnavailableError(Error, ConnectionError):
     """There is no broker and none was to be started, or it did not come back in time.
 
@@ -785,6 +791,7 @@ class Client:
         Raises:
             NotFoundError: there is no such name, or what the handle names is gone.
             ReadOnlyError: "r+" of what is sealed.
+            AccessError: "r+" of another user's.
             ValueError: the name or handle is not a valid one, or the mode is another.
             TypeError: the name or the mode is no str.
             CorruptSegmentError: what shared memory says of it fails verification.
@@ -1461,6 +1468,7 @@ def connect(
     autostart: builtins.bool | None = None,
     timeout: builtins.float | None = 10.0,
     capacity: builtins.int | str | None = None,
+    owner: str | builtins.int | None = None,
 ) -> Client:
     """Connect to an instance's broker, and start one where there is none.
 
@@ -1470,9 +1478,13 @@ def connect(
         autostart: whether to start a broker; None is as TENSORBROKER_AUTOSTART says, else True.
         timeout: in seconds, of this and every later call that needs the broker; None waits for ever.
         capacity: bytes, or text such as "8GiB", for a broker that this call starts.
+        owner: whose broker it is, by user name or uid; None is TENSORBROKER_OWNER, else this user. Another user's has
+            to run with ``--group``, in the `runtime_dir` or /tmp/tensorbroker-UID. Members of that group read; what
+            writes, deletes or stops is an AccessError. This call starts no broker of another user's.
 
     Raises:
         BrokerUnavailableError: there is no broker and none was to be started, or it is not ready in time.
+        AccessError: its owner does not share it with this user, or a path of it is somebody else's.
         VersionMismatchError: the broker lays out shared memory differently.
         CorruptSegmentError: its catalog fails verification.
         OutOfMemoryError: there is no room for the session.
@@ -1544,4 +1556,4 @@ class _WaitQueue:
 def _send_memory(address: builtins.int, nbytes: builtins.int) -> tuple[Any, ...] | None: ...
 def _open_client(instance: str) -> Client | None: ...
 def _set_daemon_path(path: str) -> None: ...
-def _places(instance: str = "", runtime_dir: str = "") -> dict[str, Any]: ...
+def _places(instance: str = "", runtime_dir: str = "", owner: str = "") -> dict[str, Any]: ...

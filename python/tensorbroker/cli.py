@@ -5,6 +5,7 @@ Status 0; 1 with a message on stderr; 2 for a usage error; 130 after Ctrl-C.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -66,12 +67,22 @@ def print_pairs(pairs: dict[str, Any]) -> None:
 
 def connect(arguments: argparse.Namespace, *, autostart: bool | None = False) -> Client:
     """Connect to the instance that the options name."""
-    return _core.connect(arguments.instance, runtime_dir=arguments.runtime_dir, autostart=autostart)
+    return _core.connect(
+        arguments.instance, runtime_dir=arguments.runtime_dir, autostart=autostart, owner=arguments.owner
+    )
 
 
 def places(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return where the instance's things are, and who its broker is."""
-    return _core._places(arguments.instance or "", arguments.runtime_dir or "")
+    return _core._places(arguments.instance or "", arguments.runtime_dir or "", arguments.owner or "")
+
+
+def own_places(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the same where the instance is this user's; what only its owner may do ends otherwise."""
+    found = places(arguments)
+    if found["owner"] != os.geteuid():
+        raise CommandError(f"the broker of uid {found['owner']} is started and stopped by that user alone")
+    return found
 
 
 def describe(info: Info, *, holders: bool = False) -> dict[str, Any]:
@@ -215,14 +226,15 @@ def watch(arguments: argparse.Namespace) -> int:
 
 def start(arguments: argparse.Namespace) -> int:
     """Start a broker that stays until it is stopped."""
-    where = places(arguments)
+    where = own_places(arguments)
     if where["broker_pid"] is not None:
         print(f"a broker of instance {where['instance']} is running already (pid {where['broker_pid']})")
         return 0
     command = [where["daemon"] or "tensorbrokerd", "--detach", "--instance", where["instance"]]
     command += ["--runtime-dir", where["runtime_dir"]]
-    if arguments.capacity:
-        command += ["--capacity", arguments.capacity]
+    for option in ("capacity", "group"):
+        if getattr(arguments, option):
+            command += [f"--{option}", getattr(arguments, option)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise CommandError(done.stderr.strip() or f"{command[0]} ended with status {done.returncode}")
@@ -236,7 +248,7 @@ def start(arguments: argparse.Namespace) -> int:
 
 def stop(arguments: argparse.Namespace) -> int:
     """End the broker; with --keep what it holds waits for a successor."""
-    where = places(arguments)
+    where = own_places(arguments)
     if where["broker_pid"] is None:
         raise CommandError(f"no broker of instance {where['instance']} is running")
     with connect(arguments) as client:
@@ -251,7 +263,7 @@ def stop(arguments: argparse.Namespace) -> int:
 
 def examine(arguments: argparse.Namespace) -> int:
     """Print what the doctor finds; status 1 where something is wrong."""
-    findings = doctor.examine(arguments.instance or "", arguments.runtime_dir or "")
+    findings = doctor.examine(arguments.instance or "", arguments.runtime_dir or "", arguments.owner or "")
     if arguments.json:
         print_json([finding._asdict() for finding in findings])
     else:
@@ -270,6 +282,7 @@ def common_options(*, default: Any) -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument("--instance", metavar="NAME", default=default, help="instance (default: default)")
     options.add_argument("--runtime-dir", metavar="DIR", default=default, help="directory of the broker's socket")
+    options.add_argument("--owner", metavar="USER", default=default, help="whose broker (default: this user's)")
     suppressed = argparse.SUPPRESS if default is argparse.SUPPRESS else False
     options.add_argument("--json", action="store_true", default=suppressed, help="print JSON")
     return options
@@ -299,7 +312,9 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_argument("file", metavar="FILE.npy")
     add("rm", rm, "Delete a name.").add_argument("name", metavar="NAME")
     add("watch", watch, "Print each version of a name as it appears.").add_argument("name", metavar="NAME")
-    add("start", start, "Start a broker that stays.").add_argument("--capacity", metavar="SIZE", help="such as 8GiB")
+    starting = add("start", start, "Start a broker that stays.")
+    starting.add_argument("--capacity", metavar="SIZE", help="such as 8GiB")
+    starting.add_argument("--group", metavar="NAME", help="group whose members may connect and read")
     keep = add("stop", stop, "End the broker.")
     keep.add_argument("--keep", action="store_true", help="leave everything for a successor to adopt")
     add("doctor", examine, "Look for what is wrong, and say what to do.")

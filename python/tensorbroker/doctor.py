@@ -99,15 +99,17 @@ def check_runtime_dir(places: dict[str, Any]) -> Finding:
     if stat.S_ISLNK(found.st_mode) or not stat.S_ISDIR(found.st_mode):
         kind = "a link" if stat.S_ISLNK(found.st_mode) else "no directory"
         return Finding(name, "error", f"{folder} is {kind}", f"remove it, or {other}")
-    if found.st_uid != os.geteuid():
+    if found.st_uid != places["owner"]:
         return Finding(name, "error", f"{folder} belongs to uid {found.st_uid}", other)
-    if found.st_mode & 0o077:
+    if found.st_mode & 0o027:
         return Finding(name, "error", f"{folder} is open to others", f"chmod 700 {folder}")
     return Finding(name, "ok", str(folder))
 
 
 def check_lock(places: dict[str, Any]) -> Finding:
     """Look at who holds the instance's lock."""
+    if places["owner"] != os.geteuid():
+        return Finding("lock", "ok", f"is for uid {places['owner']} alone to look at")
     lock = Path(places["lock"])
     if places["broker_pid"] is None:
         return Finding("lock", "ok", "nobody holds it" if lock.exists() else "is not there: no broker runs")
@@ -120,15 +122,21 @@ def check_lock(places: dict[str, Any]) -> Finding:
 
 def check_broker(places: dict[str, Any]) -> Finding:
     """Ask the broker."""
-    if places["broker_pid"] is None:
+    is_own = places["owner"] == os.geteuid()
+    if places["broker_pid"] is None and is_own:
         if not places["daemon"]:
             remedy = "install tensorbrokerd, or set TENSORBROKER_DAEMON to its path"
             return Finding("broker", "error", "none is running, and no tensorbrokerd was found to start one", remedy)
         return Finding("broker", "ok", f"none is running; connect() would start {places['daemon']}")
     try:
-        with _core.connect(places["instance"], autostart=False, timeout=5.0) as client:
+        folder = None if is_own else places["runtime_dir"]
+        with _core.connect(
+            places["instance"], runtime_dir=folder, autostart=False, timeout=5.0, owner=places["owner"]
+        ) as client:
             stats = client.stats()
     except (_core.Error, TimeoutError) as error:
+        if not is_own:
+            return Finding("broker", "error", str(error))
         remedy = f"see {places['log']}; end it with kill {places['broker_pid']} (a successor adopts what it holds)"
         return Finding("broker", "error", f"pid {places['broker_pid']} does not serve: {error}", remedy)
     text = f"pid {stats['broker_pid']} serves {stats['tensors']} tensors and {stats['bundles']} bundles"
@@ -164,9 +172,9 @@ def check_stale() -> Iterator[Finding]:
         )
 
 
-def examine(instance: str = "", runtime_dir: str = "") -> list[Finding]:
+def examine(instance: str = "", runtime_dir: str = "", owner: str = "") -> list[Finding]:
     """Look at everything."""
-    places = _core._places(instance, runtime_dir)
+    places = _core._places(instance, runtime_dir, owner)
     findings = [check_shm(), check_cgroup(), check_runtime_dir(places), check_lock(places), check_broker(places)]
     stale = list(check_stale())
     return findings + (stale or [Finding("segments", "ok", "no instance without a broker has left any")])

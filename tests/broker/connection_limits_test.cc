@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <set>
 
 #include "hostile_test.h"
@@ -61,7 +62,7 @@ class ConnectionLimits : public HostileTest {
         if (!frame) {
           flood.said.insert("nothing");
         } else {
-          const ReplyFrame reply{*frame, 0};
+          const auto reply = std::make_optional(ReplyFrame{*frame, 0, {}});
           EXPECT_EQ(error_of(reply), ErrorCode::kQuota);
           flood.said.insert(text_of(reply));
         }

@@ -49,7 +49,8 @@ class ConnectionTest : public testing::Test {
     peers_.push_back(ends[1]);
     Connection::Socket socket(loop_.context());
     socket.assign(boost::asio::local::stream_protocol(), ends[0]);
-    const auto connection = std::make_shared<Connection>(loop_, std::move(socket), 1, nullptr, std::chrono::seconds(0));
+    const auto connection = std::make_shared<Connection>(loop_, std::move(socket), Peer{.pid = 1, .uid = 0}, nullptr,
+                                                         std::chrono::seconds(0));
     connection->start(std::make_shared<Listener>(name, heard_, calls));
     const std::uint32_t length = 8;
     for (int i = 0; i < frames; ++i) {

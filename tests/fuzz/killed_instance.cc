@@ -112,7 +112,7 @@ std::byte* KilledInstance::map(const std::string& segment) {
   File file{.path = std::string(kShmDirectory) + "/" + segment, .kept_path = {}};
   file.kept_path = file.path + ".kept";
   require(link(file.path.c_str(), file.kept_path.c_str()) == 0, "a segment can be linked");
-  const int fd = open_segment_file(segment, Access::kReadWrite);
+  const int fd = open_segment_file(segment, Access::kReadWrite, geteuid());
   struct stat about{};
   require(fstat(fd, &about) == 0, "a segment has a length");
   file.bytes = static_cast<std::size_t>(about.st_size);

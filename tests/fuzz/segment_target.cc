@@ -27,7 +27,7 @@ constexpr std::size_t kHeaderOffset = 128;
 class Original {
  public:
   explicit Original(std::string name) : name_(std::move(name)) {
-    const int fd = open_segment_file(name_, Access::kReadWrite);
+    const int fd = open_segment_file(name_, Access::kReadWrite, geteuid());
     page_ = static_cast<std::byte*>(mmap(nullptr, kPageSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
     close(fd);
     require(page_ != MAP_FAILED, "the first page can be mapped");

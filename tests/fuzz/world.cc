@@ -47,7 +47,7 @@ bool is_silent(const std::vector<std::byte>& frame) {
 
 }  // namespace
 
-void Sink::send(const flatbuffers::FlatBufferBuilder& message) {
+void Sink::send(const flatbuffers::FlatBufferBuilder& message, std::vector<broker::SegmentFile> /*along*/) {
   flatbuffers::Verifier verifier(message.GetBufferPointer(), message.GetSize());
   require(verifier.VerifyBuffer<schema::ReplyMessage>(nullptr), "a reply verifies");
   learn(*flatbuffers::GetRoot<schema::ReplyMessage>(message.GetBufferPointer()), facts_);
@@ -135,7 +135,8 @@ void World::wait_for(const Sink& sink, std::size_t replies) {
 
 void World::lock(std::uint64_t session) {
   if (!store_.has_session(session) || locks_.contains(session)) return;
-  const int fd = open_segment_file(store_.name().segment(SegmentKind::kSession, session), Access::kReadWrite);
+  const int fd =
+      open_segment_file(store_.name().segment(SegmentKind::kSession, session), Access::kReadWrite, geteuid());
   if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
     locks_.emplace(session, fd);
   } else {
@@ -166,7 +167,8 @@ SessionSegment* World::segment(std::uint64_t session) {
 
 void World::truncate(std::uint64_t session, std::uint64_t bytes) {
   if (!store_.has_session(session)) return;
-  const int fd = open_segment_file(store_.name().segment(SegmentKind::kSession, session), Access::kReadWrite);
+  const int fd =
+      open_segment_file(store_.name().segment(SegmentKind::kSession, session), Access::kReadWrite, geteuid());
   require(ftruncate(fd, static_cast<off_t>(bytes)) == 0, "a segment can be truncated");
   close(fd);
 }

@@ -26,9 +26,9 @@ class Sink final : public broker::Channel {
  public:
   explicit Sink(Facts* facts) : facts_(facts) {}
 
-  void send(const flatbuffers::FlatBufferBuilder& message) override;
+  void send(const flatbuffers::FlatBufferBuilder& message, std::vector<broker::SegmentFile> along) override;
   void close(const std::string& reason) override;
-  pid_t peer_pid() const noexcept override { return 0; }
+  broker::Peer peer() const noexcept override { return {.pid = 0, .uid = geteuid()}; }
 
   std::size_t replies() const { return replies_; }
   bool closed() const { return closed_; }

@@ -37,10 +37,10 @@ class RuntimeDirTest : public testing::Test {
 
 TEST_F(RuntimeDirTest, IsMadePrivate) {
   const std::string dir = parent_ / "run";
-  EXPECT_FALSE(check_runtime_dir(dir));
+  EXPECT_FALSE(check_runtime_dir(dir, geteuid()));
   prepare_runtime_dir(dir);
   prepare_runtime_dir(dir);
-  EXPECT_TRUE(check_runtime_dir(dir));
+  EXPECT_TRUE(check_runtime_dir(dir, geteuid()));
   EXPECT_EQ(fs::status(dir).permissions(), fs::perms::owner_all);
 }
 
@@ -86,13 +86,13 @@ TEST_F(RuntimeDirTest, ThatIsTooLongForASocketIsRefused) {
 
 TEST_F(RuntimeDirTest, IsChosenByArgumentThenEnvironment) {
   setenv("TENSORBROKER_RUNTIME_DIR", "/tmp/from-variable/", 1);
-  EXPECT_EQ(choose_runtime_dir("/tmp/explicit"), "/tmp/explicit");
-  EXPECT_EQ(choose_runtime_dir(""), "/tmp/from-variable");
+  EXPECT_EQ(choose_runtime_dir("/tmp/explicit", getuid(), Reach::kOwn), "/tmp/explicit");
+  EXPECT_EQ(choose_runtime_dir("", getuid(), Reach::kOwn), "/tmp/from-variable");
   unsetenv("TENSORBROKER_RUNTIME_DIR");
   setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
-  EXPECT_EQ(choose_runtime_dir(""), "/run/user/7/tensorbroker");
+  EXPECT_EQ(choose_runtime_dir("", getuid(), Reach::kOwn), "/run/user/7/tensorbroker");
   unsetenv("XDG_RUNTIME_DIR");
-  EXPECT_EQ(choose_runtime_dir(""), "/tmp/tensorbroker-" + std::to_string(getuid()));
+  EXPECT_EQ(choose_runtime_dir("", getuid(), Reach::kOwn), "/tmp/tensorbroker-" + std::to_string(getuid()));
 }
 
 }  // namespace

@@ -138,8 +138,9 @@ class Snapshot:
 class Broker:
     """A tensorbrokerd in the foreground, which can be killed and started again."""
 
-    def __init__(self, instance: str, runtime_dir: str, capacity: str) -> None:
+    def __init__(self, instance: str, runtime_dir: str, capacity: str, group: str | None = None) -> None:
         """Start nothing yet."""
+        self.group = group
         self.instance = instance
         self.runtime_dir = runtime_dir
         self.capacity = capacity
@@ -156,6 +157,8 @@ class Broker:
         ready, write_end = os.pipe()
         command = [_launch.daemon_path(), "--instance", self.instance, "--runtime-dir", self.runtime_dir]
         command += ["--capacity", self.capacity, "--ready-fd", str(write_end)]
+        if self.group is not None:
+            command += ["--group", self.group]
         self.process = subprocess.Popen(command, pass_fds=[write_end], stdin=subprocess.DEVNULL)
         os.close(write_end)
         try:

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <chrono>
+#include <utility>
 
 #include "client/session_lock.h"
 #include "proto/header.h"
@@ -47,9 +48,10 @@ void send_raw(const Socket& socket, const void* bytes, std::size_t count) {
 
 std::optional<ReplyFrame> ask(const Socket& socket, const Frame& request) {
   write_frame(socket, request, Limit::in(kPatience));
-  auto frame = read_frame(socket, Limit::in(kPatience));
+  ReceivedFile file;
+  auto frame = read_frame(socket, Limit::in(kPatience), &file);
   if (!frame) return std::nullopt;
-  return ReplyFrame{std::move(*frame), 0};
+  return ReplyFrame{std::move(*frame), 0, std::move(file)};
 }
 
 bool is_closed(const Socket& socket) {
@@ -69,9 +71,9 @@ std::string text_of(const std::optional<ReplyFrame>& reply) {
 RawSession attach_raw(const TemporaryInstance& at) {
   RawSession session;
   session.socket = connect_raw(at);
-  const auto welcome = ask(*session.socket, hello());
+  auto welcome = ask(*session.socket, hello());
   session.id = body_of<schema::Welcome>(welcome.value().item()).session();
-  session.segment = map_and_lock_session(at.name(), session.id, false);
+  session.segment = map_and_lock_session(at.name(), session.id, false, std::move(welcome->file));
   const auto attached = ask(*session.socket, build_locked(2));
   const auto* spares = body_of<schema::Attached>(attached.value().item()).spares();
   session.spares.assign(spares->begin(), spares->end());

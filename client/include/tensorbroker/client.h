@@ -32,6 +32,10 @@ struct ConnectOptions {
   std::optional<bool> autostart;  // absent: $TENSORBROKER_AUTOSTART is not "0"
   std::chrono::duration<double> timeout{10.0};  // bounds every call that needs the broker
   std::optional<std::uint64_t> capacity;        // bytes, for a broker that this call starts
+  // Whose broker it is, by user name or uid; empty: $TENSORBROKER_OWNER, else this user. Another one's has to run with
+  // --group, in the directory that is named or in /tmp/tensorbroker-<uid>; a member of that group reads, and gets
+  // AccessError from what writes. It is not started by this call.
+  std::string owner{};
 };
 
 enum class OpenMode { kRead, kReadWrite, kCopyOnWrite };  // "r", "r+", "c"
@@ -71,7 +75,8 @@ using InterruptCheck = std::function<void()>;
 
 class Client {
  public:
-  // Throws BrokerUnavailableError, VersionMismatchError, or Error for what is wrong at start.
+  // Throws BrokerUnavailableError, VersionMismatchError, AccessError where the owner does not share his broker with
+  // this user or a path of it is somebody else's, or Error for what is wrong at start.
   static Client connect(const ConnectOptions& options = {});
 
   // Idempotent. Tensors stay valid; later calls that need the broker, and threads blocked in one, get ClosedError.
@@ -84,7 +89,8 @@ class Client {
   Bundle get_bundle(std::string_view name) const;  // NotFoundError; RuntimeError for a tensor
   std::optional<Tensor> find(std::string_view name) const;
   std::optional<Object> find_object(std::string_view name) const;
-  // By name or handle. ReadOnlyError for "r+" on what is sealed; NotFoundError where a handle's tensor is gone.
+  // By name or handle. ReadOnlyError for "r+" on what is sealed, AccessError for "r+" of another user's; NotFoundError
+  // where a handle's tensor is gone.
   Tensor open(std::string_view name_or_handle, OpenMode mode = OpenMode::kRead) const;
   Object open_object(std::string_view name_or_handle, OpenMode mode = OpenMode::kRead) const;
   bool exists(std::string_view name) const;

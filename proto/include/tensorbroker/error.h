@@ -30,6 +30,7 @@ enum class ErrorCode : std::uint8_t {
   kIndex = 13,             // an index out of range: IndexError in Python
   kRuntime = 14,           // an operation that torch refuses with RuntimeError
   kFile = 15,              // a file cannot be read or written: OSError in Python
+  kAccess = 16,            // this user may not, or a path is another user's
 };
 
 class Error : public std::runtime_error {
@@ -89,6 +90,10 @@ class TypeError : public CodedError<ErrorCode::kType> {
   using CodedError::CodedError;
 };
 class IndexError : public CodedError<ErrorCode::kIndex> {
+  using CodedError::CodedError;
+};
+// What only the owner of an instance may do; or a path of ours that another user owns or could change.
+class AccessError : public CodedError<ErrorCode::kAccess> {
   using CodedError::CodedError;
 };
 class RuntimeError : public CodedError<ErrorCode::kRuntime> {
