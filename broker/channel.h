@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -27,6 +28,8 @@ class Channel {
   virtual void close(const std::string& reason) = 0;
   // Of the process that connected, as the kernel says; 0: in a pid namespace that is not to be seen here.
   virtual pid_t peer_pid() const noexcept = 0;
+  // What tells that process from all others; 0: unknown. See peer.h.
+  virtual std::uint64_t peer_process() const noexcept = 0;
 };
 
 // What a connection tells. One for each connection.

@@ -20,6 +20,7 @@
 #include "broker/channel.h"
 #include "broker/connection_quota.h"
 #include "broker/event_loop.h"
+#include "broker/peer.h"
 
 namespace tensorbroker::broker {
 
@@ -32,6 +33,7 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
              std::chrono::milliseconds patience)
       : socket_(std::move(socket)),
         peer_pid_(peer_pid),
+        peer_process_(process_of_peer(socket_.native_handle(), peer_pid)),
         charge_(std::move(charge)),
         patience_(patience),
         timer_(loop) {}
@@ -42,6 +44,7 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   void send(const flatbuffers::FlatBufferBuilder& message) override;
   void close(const std::string& reason) override;
   pid_t peer_pid() const noexcept override { return peer_pid_; }
+  std::uint64_t peer_process() const noexcept override { return peer_process_; }
 
  private:
   static constexpr std::size_t kReadBytes = 64 * 1024;
@@ -61,6 +64,7 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
 
   Socket socket_;
   pid_t peer_pid_;
+  std::uint64_t peer_process_;
   ConnectionQuota::Charge charge_;
   std::chrono::milliseconds patience_;
   Timer timer_;  // runs until the handshake is over, and while a frame is incomplete
