@@ -120,6 +120,8 @@ bool Store::State::adopt_session(const PlainSession& record, std::uint32_t slot)
   adopted.record = slot;
   adopted.uid = static_cast<uid_t>(record.uid);
   adopted.pid = static_cast<pid_t>(record.pid);
+  adopted.process = record.process;
+  adopted.origin = record.origin;
   // One whose parent is gone, the last broker having been killed before it had promoted it, is nobody's heir any more.
   adopted.parent = sessions.contains(record.parent) ? record.parent : 0;
   catalog.session(slot).parent.store(adopted.parent, std::memory_order_seq_cst);

@@ -20,6 +20,7 @@
 #include "broker/channel.h"
 #include "broker/connection_quota.h"
 #include "broker/event_loop.h"
+#include "broker/peer.h"
 
 namespace tensorbroker::broker {
 

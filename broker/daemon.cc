@@ -32,12 +32,13 @@ constexpr rlim_t kDescriptorsOfAClient = 3;
 constexpr rlim_t kDescriptorsOfOurOwn = 32;
 constexpr std::uint64_t kConnectionsWithoutSession = 64;  // in a handshake, or that their sessions have left behind
 
-Server::Limits server_limits(const ClientLimits& clients, std::uint64_t max_sessions) {
+Server::Limits server_limits(const CatalogOptions& options) {
+  const Quotas& quotas = options.quotas;
   Server::Limits limits{
-      .connections = {.of_user = clients.user_connections, .of_process = clients.process_connections},
-      .patience = std::chrono::milliseconds(static_cast<std::int64_t>(clients.patience_seconds * 1e3))};
+      .connections = {.of_user = quotas.user_connections, .of_process = quotas.process_connections},
+      .patience = std::chrono::milliseconds(static_cast<std::int64_t>(quotas.patience_seconds * 1e3))};
   std::uint64_t& of_user = limits.connections.of_user;
-  if (of_user == 0) of_user = max_sessions + kConnectionsWithoutSession;
+  if (of_user == 0) of_user = options.max_sessions + kConnectionsWithoutSession;
   rlimit descriptors{};
   if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0 && descriptors.rlim_cur > kDescriptorsOfOurOwn) {
     of_user = std::min(of_user, (descriptors.rlim_cur - kDescriptorsOfOurOwn) / kDescriptorsOfAClient);
@@ -65,7 +66,6 @@ Daemon::Daemon(const Options& options, const Place& place, InstanceLock lock)
                 std::chrono::steady_clock::now(),
                 [this] { housekeeping_.run(); },
                 [this](bool keep, std::function<void()> answered) { stop(keep, std::move(answered)); }} {
-  store_.set_client_limits(options.client_limits);
   if (opened_.adopted) sessions_.adopt_all();
   loop_.on_end_signal([this](int signal) {
     spdlog::info("signal {} ({})", signal, sigabbrev_np(signal));
@@ -110,7 +110,7 @@ void Daemon::make_server() {
   const Served served{.owner = place_.name.uid, .group = store_.group()};
   if (served.group) share_runtime_dir(place_.runtime_dir, *served.group);
   server_ = std::make_unique<Server>(
-      loop_, place_.socket, served, server_limits(store_.client_limits(), store_.options().max_sessions),
+      loop_, place_.socket, served, server_limits(store_.options()),
       [this](const std::shared_ptr<Channel>& channel) { return std::make_shared<Dispatch>(services_, channel); });
 }
 

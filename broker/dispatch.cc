@@ -128,9 +128,13 @@ void Dispatch::answer_item(const Item& item, std::uint64_t sequence, const std::
                            std::size_t index) {
   try {
     check_may(item);
-    if (const auto* request = item.body_as_Grant()) return grant(*request, reply, index);
-    if (const auto* request = item.body_as_Stop()) return stop(*request, reply, index);
-    reply->set(index, handle(item, sequence));
+    try {
+      return serve(item, sequence, reply, index);
+    } catch (const OutOfMemoryError&) {
+      // Nobody is refused for want of what a client keeps that has ended unnoticed.
+      if (!services_.sessions.remove_ended()) throw;
+    }
+    serve(item, sequence, reply, index);
   } catch (const ProtocolError&) {
     throw;
   } catch (const std::exception& e) {
@@ -161,6 +165,12 @@ void Dispatch::check_may(const Item& item) const {
 std::optional<SegmentFile> Dispatch::file_for_member(std::uint64_t session) const {
   if (is_owners() || session == 0) return std::nullopt;
   return SegmentFile(services_.store.name().segment(SegmentKind::kSession, session));
+}
+
+void Dispatch::serve(const Item& item, std::uint64_t sequence, const std::shared_ptr<Reply>& reply, std::size_t index) {
+  if (const auto* request = item.body_as_Grant()) return grant(*request, reply, index);
+  if (const auto* request = item.body_as_Stop()) return stop(*request, reply, index);
+  reply->set(index, handle(item, sequence));
 }
 
 Answer Dispatch::handle(const Item& item, std::uint64_t sequence) {
@@ -233,8 +243,9 @@ Answer Dispatch::resume(const schema::Hello& hello) {
     services_.sessions.remove(session, "it came back without its lock");
     throw RuntimeError("session " + std::to_string(session) + " is not locked by its client; attach as a new one");
   }
+  services_.sessions.check_claim(session, channel_);
   services_.store.reconcile(session, span_of(hello.extents()), span_of(hello.spares()));
-  if (services_.store.session_info(session).parent != 0) services_.store.promote_heir(session, pid_of(hello));
+  if (services_.store.session_info(session).process == 0) services_.store.promote_heir(session, pid_of(hello));
   session_ = session;
   services_.sessions.connect(session_, channel_);
   phase_ = Phase::kAttached;

@@ -38,6 +38,7 @@ class Dispatch final : public ChannelHandler {
   enum class Phase { kNew, kWelcomed, kAttached, kRefused };
   using Item = schema::RequestItem;
 
+  void serve(const Item& item, std::uint64_t sequence, const std::shared_ptr<Reply>& reply, std::size_t index);
   // Each returns the answer, or throws the error that is to be answered.
   Answer handle(const Item& item, std::uint64_t sequence);
   pid_t pid_of(const schema::Hello& hello) const;

@@ -74,8 +74,8 @@ void add_limits(CLI::App& app, Options& options) {
       ->type_name("SECONDS");
 }
 
-void add_client_limits(CLI::App& app, ClientLimits& limits) {
-  const auto add = [&app](const char* name, std::uint64_t& target, const char* text) {
+void add_client_limits(CLI::App& app, Options& limits) {
+  const auto add = [&app](const char* name, std::optional<std::uint64_t>& target, const char* text) {
     app.add_option(name, target, text)->check(CLI::Range(std::uint64_t{0}, kMostCount).description(""));
   };
   add("--session-tensors", limits.session_tensors, "Tensors that one client may have published; 0: no limit (default)");
@@ -84,7 +84,7 @@ void add_client_limits(CLI::App& app, ClientLimits& limits) {
   add("--user-connections", limits.user_connections,
       "Connections of one user; 0: --max-sessions and 64 more, as far as descriptors go (default)");
   add("--process-connections", limits.process_connections, "Connections of one process (default: 128); 0: no limit");
-  app.add_option("--client-timeout", limits.patience_seconds,
+  app.add_option("--client-timeout", limits.client_timeout_seconds,
                  "End a connection whose handshake or message takes so long (default: 10); 0: never")
       ->check(CLI::Validator(wrong_seconds, ""))
       ->type_name("SECONDS");
@@ -120,7 +120,7 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv, std:
   CLI::App app("The broker of tensorbroker: gives processes the same tensor in the same memory.", "tensorbrokerd");
   add_process_options(app, options, group);
   add_limits(app, options);
-  add_client_limits(app, options.client_limits);
+  add_client_limits(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -14,8 +14,6 @@
 #include <string>
 #include <variant>
 
-#include "broker/client_limits.h"
-
 namespace tensorbroker::broker {
 
 struct Options {
@@ -24,7 +22,6 @@ struct Options {
   std::string log_level = "info";
   std::optional<int> ready_fd;
   bool detach = false;
-  ClientLimits client_limits;
 
   // Recorded in the catalog, and kept by a successor unless said again.
   std::optional<std::uint64_t> capacity;       // bytes, whole pages, > 0
@@ -34,6 +31,13 @@ struct Options {
   std::optional<std::uint32_t> max_sessions;
   std::optional<double> idle_exit_seconds;  // 0: never
   std::optional<gid_t> group;               // whose members may read; recorded by the modes of catalog and arena
+  // What one client, process or user may have; 0: no limit.
+  std::optional<std::uint64_t> session_tensors;
+  std::optional<std::uint64_t> user_tensors;
+  std::optional<std::uint64_t> user_sessions;
+  std::optional<std::uint64_t> user_connections;
+  std::optional<std::uint64_t> process_connections;
+  std::optional<double> client_timeout_seconds;
 };
 
 // The options, or the exit status where there is nothing to run: 0 after --help or --version (on `out`), above 0 after

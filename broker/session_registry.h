@@ -1,9 +1,11 @@
 // Which sessions are connected, which live, and what becomes of them when they die.
 //
 // Only the proof of life (liveness.h) decides; a closed connection or a process that ended (pidfd) merely prompts the
-// look. A look that finds the client alive is repeated, soon at first (the kernel drops the lock of a killed process a
-// moment after it closes its sockets), then each second, for as long as the session has no connection. An heir that no
-// child took over is not looked at while its parent lives. With every session connected, nothing here wakes up.
+// look, and so does somebody's letting go of its segment (closing_watch.h), which is how a client is found that has
+// executed another program and kept its connection. A look that finds the client alive is repeated, soon at first (the
+// kernel drops the lock a moment after it closes sockets and files), then each second, for as long as the session has
+// no connection. An heir that no child took over is not looked at while its parent lives. With every session connected,
+// nothing here wakes up.
 // On the loop's thread.
 
 #ifndef TENSORBROKER_BROKER_SESSION_REGISTRY_H_
@@ -18,6 +20,7 @@
 #include <memory>
 
 #include "broker/channel.h"
+#include "broker/closing_watch.h"
 #include "broker/event_loop.h"
 #include "broker/liveness.h"
 #include "broker/segment_guards.h"
@@ -46,13 +49,20 @@ class SessionRegistry {
   // Whether the client holds its session's lock. False: it is dead or never locked it; remove() it then.
   bool alive(std::uint64_t session);
 
-  // The session talks over this channel from now on; another one that it had is closed.
+  // Whether the process of this channel may go on as the session: it is the one that was attached, or, where an heir
+  // was not taken over yet, a child of its parent. Throws InvalidArgumentError.
+  void check_claim(std::uint64_t session, const Channel& channel);
+  // The session talks over this channel, and is its process, from now on; another one that it had is closed.
   void connect(std::uint64_t session, Channel& channel);
   // The channel is gone.
   void disconnect(std::uint64_t session, const Channel& channel);
 
   // Revokes the session: frees what it has, and that of its heirs that nobody took over.
   void remove(std::uint64_t session, const char* why);
+
+  // Looks at all sessions; whether any had ended, and was revoked. For when something is short; looks that follow each
+  // other at once are one.
+  bool remove_ended();
 
   bool has(std::uint64_t session) const { return watched_.contains(session); }
   bool empty() const noexcept { return watched_.empty(); }
@@ -67,6 +77,8 @@ class SessionRegistry {
     std::unique_ptr<ReadableWatch> process;  // readable when it ended
     bool suspect = false;                    // to be looked at until it is connected, or dead
     bool awaited = false;                    // of the predecessor, not connected since
+    bool seen_alive = false;                 // before that its lock proves nothing
+    bool closed = false;                     // somebody let go of its segment: to be looked at for a moment
   };
 
   Watched& watch(std::uint64_t session);
@@ -74,7 +86,9 @@ class SessionRegistry {
   void watch_process(std::uint64_t session, Watched& watched, pid_t pid);
   void suspect(Watched& watched);
   void look();
+  void look_soon();
   bool look_at(std::uint64_t session);
+  void somebody_closed(std::uint64_t session);
   bool heir_in_waiting(std::uint64_t session) const;
 
   EventLoop& loop_;
@@ -82,8 +96,10 @@ class SessionRegistry {
   const SegmentGuards& guards_;
   std::function<void()> on_change_;
   std::map<std::uint64_t, Watched> watched_;
+  ClosingWatch closings_;
   Timer timer_;
   std::chrono::milliseconds delay_{};  // until the next look
+  std::chrono::steady_clock::time_point all_looked_at_;
   unsigned long faults_seen_ = 0;
 };
 

@@ -61,14 +61,26 @@ std::uint64_t capacity_for(const Options& options) {
                          "or say --capacity");
 }
 
+// What the command line says, in place of what was in force.
+void apply_explicit(const Options& options, CatalogOptions& kept) {
+  kept.session_limit = options.session_limit.value_or(kept.session_limit);
+  kept.user_limit = options.user_limit.value_or(kept.user_limit);
+  kept.idle_exit_seconds = options.idle_exit_seconds.value_or(kept.idle_exit_seconds);
+  Quotas& quotas = kept.quotas;
+  quotas.session_tensors = options.session_tensors.value_or(quotas.session_tensors);
+  quotas.user_tensors = options.user_tensors.value_or(quotas.user_tensors);
+  quotas.user_sessions = options.user_sessions.value_or(quotas.user_sessions);
+  quotas.user_connections = options.user_connections.value_or(quotas.user_connections);
+  quotas.process_connections = options.process_connections.value_or(quotas.process_connections);
+  quotas.patience_seconds = options.client_timeout_seconds.value_or(quotas.patience_seconds);
+}
+
 CatalogOptions new_options(const Options& options, const Place& place) {
   CatalogOptions made;
   made.capacity = capacity_for(options);
   made.max_tensors = options.max_tensors.value_or(made.max_tensors);
   made.max_sessions = options.max_sessions.value_or(made.max_sessions);
-  made.session_limit = options.session_limit.value_or(made.session_limit);
-  made.user_limit = options.user_limit.value_or(made.user_limit);
-  made.idle_exit_seconds = options.idle_exit_seconds.value_or(made.idle_exit_seconds);
+  apply_explicit(options, made);
   made.runtime_dir = place.runtime_dir;
   return made;
 }
@@ -81,10 +93,10 @@ void warn_where_fixed(const char* option, std::optional<std::uint32_t> asked, st
 }
 
 void apply_explicit(const Options& options, Store& store) {
-  const CatalogOptions kept = store.options();
-  store.set_limits(options.capacity.value_or(kept.capacity), options.session_limit.value_or(kept.session_limit),
-                   options.user_limit.value_or(kept.user_limit),
-                   options.idle_exit_seconds.value_or(kept.idle_exit_seconds));
+  CatalogOptions kept = store.options();
+  kept.capacity = options.capacity.value_or(kept.capacity);
+  apply_explicit(options, kept);
+  store.set_limits(kept);
   warn_where_fixed("--max-tensors", options.max_tensors, kept.max_tensors);
   warn_where_fixed("--max-sessions", options.max_sessions, kept.max_sessions);
 }

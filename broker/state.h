@@ -16,7 +16,6 @@
 
 #include "broker/accounts.h"
 #include "broker/block_map.h"
-#include "broker/client_limits.h"
 #include "broker/entry_table.h"
 #include "broker/extent_table.h"
 #include "broker/header_heap.h"
@@ -35,6 +34,8 @@ struct Session {
   uid_t uid = 0;
   pid_t pid = 0;
   std::uint64_t parent = 0;
+  std::uint64_t process = 0;
+  std::uint64_t origin = 0;
   SessionSegment segment;
   std::set<EntryId> spares;
   std::set<std::uint32_t> extents;
@@ -66,7 +67,6 @@ struct Store::State {
   ArenaFile arena;
   StoreHooks hooks;
   CatalogOptions options;
-  ClientLimits clients;
   bool closed = false;
 
   GrowingTable records;  // of sessions
@@ -116,6 +116,9 @@ struct Store::State {
   Use use_of_records(EntryId id) const;
   Use use_of_leases(const Session& session) const;
   std::map<std::uint64_t, Use> held_for_others() const;
+  Use own_use_of(const Session& session) const;
+  Use own_use_of_user(uid_t uid) const;
+  Use at_most(Use use) const;
   Use use_of(const Session& session) const;
   Use use_of_user(uid_t uid) const;
   void check_bytes(const Session& session, std::uint64_t bytes, std::uint64_t slack) const;

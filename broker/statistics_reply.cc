@@ -22,19 +22,20 @@ flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<schema::Counter>>> w
   return builder.CreateVector(offsets);
 }
 
-Counters limits_of(const CatalogOptions& options, const ClientLimits& clients) {
+Counters limits_of(const CatalogOptions& options) {
+  const Quotas& quotas = options.quotas;
   return {{"capacity", options.capacity},
           {"session_limit", options.session_limit},
           {"user_limit", options.user_limit},
           {"max_tensors", options.max_tensors},
           {"max_sessions", options.max_sessions},
           {"idle_exit", static_cast<std::uint64_t>(options.idle_exit_seconds)},
-          {"session_tensors", clients.session_tensors},
-          {"user_tensors", clients.user_tensors},
-          {"user_sessions", clients.user_sessions},
-          {"user_connections", clients.user_connections},
-          {"process_connections", clients.process_connections},
-          {"client_timeout", static_cast<std::uint64_t>(clients.patience_seconds)},
+          {"session_tensors", quotas.session_tensors},
+          {"user_tensors", quotas.user_tensors},
+          {"user_sessions", quotas.user_sessions},
+          {"user_connections", quotas.user_connections},
+          {"process_connections", quotas.process_connections},
+          {"client_timeout", static_cast<std::uint64_t>(quotas.patience_seconds)},
           {"arena_bytes", options.arena_bytes}};
 }
 
@@ -58,8 +59,8 @@ Counters counters_of(const Statistics& s) {
 
 Answer statistics_answer(const Store& store, std::chrono::steady_clock::time_point started) {
   const std::chrono::duration<double> uptime = std::chrono::steady_clock::now() - started;
-  return answer([s = store.statistics(), limits = limits_of(store.options(), store.client_limits()),
-                 instance = store.name().instance, uptime](Builder& b) {
+  return answer([s = store.statistics(), limits = limits_of(store.options()), instance = store.name().instance,
+                 uptime](Builder& b) {
     const auto name = b.CreateString(instance);
     const auto limit_counters = write(b, limits);
     const auto counters = write(b, counters_of(s));

@@ -84,13 +84,13 @@ std::uint64_t Store::arena_id() const noexcept { return state_->options.arena_id
 const ArenaFile& Store::arena() const noexcept { return state_->arena; }
 const CatalogOptions& Store::options() const noexcept { return state_->options; }
 
-void Store::set_limits(std::uint64_t capacity, std::uint64_t session_limit, std::uint64_t user_limit,
-                       double idle_exit_seconds) {
+void Store::set_limits(const CatalogOptions& limits) {
   CatalogOptions& options = state_->options;
-  options.capacity = std::min(round_up_to_page(capacity), options.arena_bytes - kPageSize);
-  options.session_limit = session_limit;
-  options.user_limit = user_limit;
-  options.idle_exit_seconds = idle_exit_seconds;
+  options.capacity = std::min(round_up_to_page(limits.capacity), options.arena_bytes - kPageSize);
+  options.session_limit = limits.session_limit;
+  options.user_limit = limits.user_limit;
+  options.idle_exit_seconds = limits.idle_exit_seconds;
+  options.quotas = limits.quotas;
   state_->catalog.record_limits(options);
 }
 

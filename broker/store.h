@@ -25,7 +25,6 @@
 
 #include "broker/accounts.h"
 #include "broker/arena_file.h"
-#include "broker/client_limits.h"
 #include "broker/range.h"
 #include "proto/catalog.h"
 #include "proto/session.h"
@@ -48,6 +47,8 @@ struct SessionInfo {
   uid_t uid = 0;
   std::uint64_t parent = 0;   // of an heir that no child has taken over yet; else 0
   std::uint64_t charged = 0;  // bytes of its extents and of its grants under way
+  std::uint64_t process = 0;  // see identify(); 0: unknown, or an heir that no process has said Hello for
+  std::uint64_t origin = 0;   // of what was an heir: the parent's id, whatever became of it
 };
 
 // A grant under way: `range` is charged, and nobody else's. The worker calls arena().prepare(punch, reserve).
@@ -143,16 +144,13 @@ class Store {
   // The options in force: those of the catalog, changed by set_limits.
   const CatalogOptions& options() const noexcept;
   // For a successor that was told otherwise by explicit flags. `capacity` is cut down to the arena's address range.
-  void set_limits(std::uint64_t capacity, std::uint64_t session_limit, std::uint64_t user_limit,
-                  double idle_exit_seconds);
+  // Of the rest of the options nothing changes.
+  void set_limits(const CatalogOptions& limits);
   // Lets the members of a group read catalog and arena (mode 0640), which a successor finds so. Throws Error where this
   // user may not give them to it.
   void share_with(gid_t group);
   // Whom they are shared with.
   std::optional<gid_t> group() const;
-  // Limits on what one client or user may have; none before this is called.
-  void set_client_limits(const ClientLimits& limits);
-  const ClientLimits& client_limits() const noexcept;
 
   // ---- sessions
   // Creates segment and record. `parent` != 0: an heir. Throws QuotaError where max_sessions or the user's limit
@@ -163,6 +161,8 @@ class Store {
   void remove_session(std::uint64_t session);
   // A child took over an heir: it is a session in its own right from now on.
   void promote_heir(std::uint64_t session, pid_t pid);
+  // Which process the session is, told from all others since the boot (peer.h).
+  void identify(std::uint64_t session, std::uint64_t process);
   bool has_session(std::uint64_t session) const noexcept;
   std::vector<std::uint64_t> sessions() const;  // ascending
   std::vector<std::uint64_t> heirs_of(std::uint64_t session) const;
@@ -222,7 +222,7 @@ class Store {
   // whoever dies meanwhile. A repeated token has no effect. Counts against the sender. Throws InvalidArgumentError
   // (token 0), NotFoundError, OutOfMemoryError.
   static constexpr int kSentSeconds = 60;
-  void send(EntryId entry, std::uint64_t generation, std::uint64_t token, std::uint64_t sender = 0);
+  void send(EntryId entry, std::uint64_t generation, std::uint64_t token, std::uint64_t sender);
   // As pin_entry(); what was sent with this token has then arrived. A token that is not on its way (any more) does not
   // matter, where the entry is still there.
   Pinned receive(std::uint64_t session, EntryId entry, std::uint64_t generation, std::uint64_t token);

@@ -24,8 +24,12 @@ struct Limit {
   const char* flag = "";
 };
 
-void check(const std::string& whose, std::int64_t has, std::int64_t asked, const Limit& limit) {
-  if (limit.most == 0 || has + asked <= limit.most) return;
+// `at_most` is cheap, and `exactly` a function that looks at every lease: it is called only where that decides.
+template <class Has>
+void check(const std::string& whose, std::int64_t at_most, Has exactly, std::int64_t asked, const Limit& limit) {
+  if (limit.most == 0 || at_most + asked <= limit.most) return;
+  const std::int64_t has = exactly();
+  if (has + asked <= limit.most) return;
   throw QuotaError("asked for " + std::to_string(asked) + limit.unit + ": " + whose + " uses " + std::to_string(has) +
                    " of its limit of " + std::to_string(limit.most) + "; let go of tensors, or raise " + limit.flag);
 }
@@ -67,16 +71,32 @@ std::map<std::uint64_t, Use> Store::State::held_for_others() const {
   return moved;
 }
 
-Use Store::State::use_of(const Session& session) const {
+// What its publications, extents and lease table cost.
+Use Store::State::own_use_of(const Session& session) const {
   Use use = accounts.of_session(session.id);
   use.bytes += signed_of(session.charged);
+  return use;
+}
+
+Use Store::State::own_use_of_user(uid_t uid) const {
+  Use use = accounts.of_user(uid);
+  for (const auto& [id, session] : sessions) use.bytes += session.uid == uid ? signed_of(session.charged) : 0;
+  return use;
+}
+
+// What it may hold for others comes to no more than all that is retired.
+Use Store::State::at_most(Use use) const {
+  return use += {.bytes = signed_of(counted.retired), .tensors = signed_of(retired.size())};
+}
+
+Use Store::State::use_of(const Session& session) const {
+  Use use = own_use_of(session);
   if (const auto moved = held_for_others(); moved.contains(session.id)) use += moved.at(session.id);
   return use;
 }
 
 Use Store::State::use_of_user(uid_t uid) const {
-  Use use = accounts.of_user(uid);
-  for (const auto& [id, session] : sessions) use.bytes += session.uid == uid ? signed_of(session.charged) : 0;
+  Use use = own_use_of_user(uid);
   for (const auto& [id, moved] : held_for_others()) {
     if (accounts.uid_of(id) == uid) use += moved;
   }
@@ -86,11 +106,13 @@ Use Store::State::use_of_user(uid_t uid) const {
 void Store::State::check_bytes(const Session& session, std::uint64_t bytes, std::uint64_t slack) const {
   const auto limited = [slack](std::uint64_t limit) { return signed_of(limit + limit / kPart * slack); };
   if (options.session_limit != 0) {
-    check("session " + std::to_string(session.id), use_of(session).bytes, signed_of(bytes),
+    check("session " + std::to_string(session.id), at_most(own_use_of(session)).bytes,
+          [&] { return use_of(session).bytes; }, signed_of(bytes),
           {limited(options.session_limit), " bytes", "--session-limit"});
   }
   if (options.user_limit != 0) {
-    check("user " + std::to_string(session.uid), use_of_user(session.uid).bytes, signed_of(bytes),
+    check("user " + std::to_string(session.uid), at_most(own_use_of_user(session.uid)).bytes,
+          [&] { return use_of_user(session.uid).bytes; }, signed_of(bytes),
           {limited(options.user_limit), " bytes", "--user-limit"});
   }
 }
@@ -101,20 +123,23 @@ void Store::State::check_quota(const Session& session, std::uint64_t bytes) cons
 void Store::State::check_tensors(const Session& session, EntryId replaced) const {
   // Anonymous and retired ones have no other limit: one client must not have the entries of all.
   const std::uint64_t spares = catalog.tables().entries_limit() - options.max_tensors;
-  const std::uint64_t most = clients.session_tensors != 0 ? clients.session_tensors : options.max_tensors + spares / 2;
+  const Quotas& limits = options.quotas;
+  const std::uint64_t most = limits.session_tensors != 0 ? limits.session_tensors : options.max_tensors + spares / 2;
   const auto asked = [&](uid_t uid, std::uint64_t id) -> std::int64_t {
     if (replaced == kNoEntry) return 1;
     const std::uint64_t publisher = catalog.entry(replaced).owner.load(std::memory_order_relaxed);
     return publisher == id || (id == 0 && accounts.uid_of(publisher) == uid) ? 0 : 1;
   };
   // Without a limit of its own a session is looked at closely only when it has published so many.
-  if (clients.session_tensors != 0 || accounts.of_session(session.id).tensors >= signed_of(most)) {
-    check("session " + std::to_string(session.id), use_of(session).tensors, asked(session.uid, session.id),
-          {signed_of(most), " tensors", clients.session_tensors != 0 ? "--session-tensors" : "--max-tensors"});
+  if (limits.session_tensors != 0 || accounts.of_session(session.id).tensors >= signed_of(most)) {
+    check("session " + std::to_string(session.id), at_most(own_use_of(session)).tensors,
+          [&] { return use_of(session).tensors; }, asked(session.uid, session.id),
+          {signed_of(most), " tensors", limits.session_tensors != 0 ? "--session-tensors" : "--max-tensors"});
   }
-  if (clients.user_tensors != 0) {
-    check("user " + std::to_string(session.uid), use_of_user(session.uid).tensors, asked(session.uid, 0),
-          {signed_of(clients.user_tensors), " tensors", "--user-tensors"});
+  if (limits.user_tensors != 0) {
+    check("user " + std::to_string(session.uid), at_most(own_use_of_user(session.uid)).tensors,
+          [&] { return use_of_user(session.uid).tensors; }, asked(session.uid, 0),
+          {signed_of(limits.user_tensors), " tensors", "--user-tensors"});
   }
 }
 
@@ -131,9 +156,10 @@ void Store::State::check_publication_quota(const Session& session, EntryId repla
 
 void Store::State::check_sessions(uid_t uid) const {
   const std::uint64_t has = accounts.sessions_of(uid);
-  if (clients.user_sessions == 0 || has < clients.user_sessions) return;
+  const std::uint64_t most = options.quotas.user_sessions;
+  if (most == 0 || has < most) return;
   throw QuotaError("user " + std::to_string(uid) + " has " + std::to_string(has) +
-                   " sessions, as many as its limit of " + std::to_string(clients.user_sessions) +
+                   " sessions, as many as its limit of " + std::to_string(most) +
                    "; close some clients, or raise --user-sessions");
 }
 
@@ -154,9 +180,5 @@ void Store::State::check_extents(const Session& session) const {
 }
 
 Use Store::charged_to(std::uint64_t id) const { return state_->use_of(state_->session(id)); }
-
-void Store::set_client_limits(const ClientLimits& limits) { state_->clients = limits; }
-
-const ClientLimits& Store::client_limits() const noexcept { return state_->clients; }
 
 }  // namespace tensorbroker::broker

@@ -18,7 +18,7 @@ Pin pin_of(std::uint64_t session, EntryId entry, std::uint64_t generation) {
 }
 
 // Nobody's, until it is received.
-Pin pin_of_sent(EntryId entry, std::uint64_t generation, std::uint64_t token, std::uint64_t sender = 0) {
+Pin pin_of_sent(EntryId entry, std::uint64_t generation, std::uint64_t token, std::uint64_t sender) {
   return {.entry = entry,
           .generation = retired(generation),
           .deadline_ns = boottime_in_seconds(Store::kSentSeconds),
@@ -143,7 +143,7 @@ void Store::send(EntryId entry, std::uint64_t generation, std::uint64_t token, s
   const Pin pin = pin_of_sent(entry, generation, token, sender);
   s.pins.expire(s.catalog, boottime_ns());
   if (s.pins.contains(pin)) return;
-  if (sender != 0) s.check_pins(sender);
+  s.check_pins(sender);
   s.pins.add(s.catalog, s.file, pin);
 }
 
@@ -152,7 +152,8 @@ Pinned Store::receive(std::uint64_t id, EntryId entry, std::uint64_t generation,
   s.check_open();
   s.session(id);
   const std::uint64_t present = s.check_used(entry, generation);
-  const bool on_its_way = s.pins.turn(s.catalog, pin_of_sent(entry, generation, token), pin_of(id, entry, generation));
+  const bool on_its_way =
+      s.pins.turn(s.catalog, pin_of_sent(entry, generation, token, 0), pin_of(id, entry, generation));
   return on_its_way ? Pinned{.entry = entry, .generation = present} : pin_entry(id, entry, generation);
 }
 

@@ -12,6 +12,8 @@ void Store::State::write_record(const Session& session) {
   record.pid.store(static_cast<std::uint64_t>(session.pid), std::memory_order_relaxed);
   record.uid.store(session.uid, std::memory_order_relaxed);
   record.parent.store(session.parent, std::memory_order_relaxed);
+  record.process.store(session.process, std::memory_order_relaxed);
+  record.origin.store(session.origin, std::memory_order_relaxed);
   for (auto& result : record.window) {
     result.sequence.store(0, std::memory_order_relaxed);
     result.value.store(0, std::memory_order_relaxed);
@@ -69,6 +71,7 @@ std::uint64_t Store::add_session(uid_t uid, pid_t pid, std::uint64_t parent) {
   session.uid = uid;
   session.pid = pid;
   session.parent = parent;
+  session.origin = parent;
   session.segment = SessionSegment::create(s.name, id, s.catalog.segment().instance());
   s.free_records.pop_back();
   s.write_record(session);
@@ -110,6 +113,12 @@ void Store::promote_heir(std::uint64_t id, pid_t pid) {
   record.parent.store(0, std::memory_order_seq_cst);
 }
 
+void Store::identify(std::uint64_t id, std::uint64_t process) {
+  Session& session = state_->session(id);
+  session.process = process;
+  state_->catalog.session(session.record).process.store(process, std::memory_order_seq_cst);
+}
+
 bool Store::has_session(std::uint64_t id) const noexcept { return state_->sessions.contains(id); }
 
 std::vector<std::uint64_t> Store::sessions() const {
@@ -128,7 +137,13 @@ std::vector<std::uint64_t> Store::heirs_of(std::uint64_t parent) const {
 
 SessionInfo Store::session_info(std::uint64_t id) const {
   const Session& session = state_->session(id);
-  return {.id = id, .pid = session.pid, .uid = session.uid, .parent = session.parent, .charged = session.charged};
+  return {.id = id,
+          .pid = session.pid,
+          .uid = session.uid,
+          .parent = session.parent,
+          .charged = session.charged,
+          .process = session.process,
+          .origin = session.origin};
 }
 
 SessionSegment& Store::session_mapping(std::uint64_t id) { return state_->session(id).segment; }

@@ -1,5 +1,6 @@
 // Extents: what the broker grants to this session, and what goes back to it.
 
+#include <exception>
 #include <utility>
 
 #include "client/attachment.h"
@@ -47,12 +48,14 @@ void Attachment::placed(const OwnExtent& own) {
 }
 
 void Attachment::give_back(const std::vector<OwnExtent>& extents, std::uint64_t epoch) noexcept {
-  std::vector<std::uint32_t> ids;
-  for (const OwnExtent& extent : extents) {
-    ArenaMap::unmap_extent(extent.data, extent.bytes);
-    ids.push_back(extent.id);
+  for (const OwnExtent& extent : extents) ArenaMap::unmap_extent(extent.data, extent.bytes);
+  try {
+    std::vector<std::uint32_t> ids;
+    for (const OwnExtent& extent : extents) ids.push_back(extent.id);
+    calls_->give_back(ids, epoch);
+  } catch (const std::exception&) {
+    channel_->drop(channel_->epoch());  // the next Hello does not list them
   }
-  calls_->give_back(ids, epoch);
 }
 
 }  // namespace tensorbroker

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 
 #include "proto/limits.h"
 #include "tensorbroker/error.h"
@@ -16,6 +17,14 @@ constexpr std::uint32_t kPins = 65536;
 constexpr std::uint64_t kSpareEntries = 65536;       // beyond max_tensors: spares and retired ones
 constexpr std::uint64_t kHeapBytesPerTensor = 2048;  // address space only
 constexpr std::uint64_t kLeastHeapBytes = 1ULL << 30;
+
+// A time above 0 stays above it.
+std::uint64_t milliseconds_of(double seconds) { return static_cast<std::uint64_t>(std::ceil(seconds * 1e3)); }
+
+// Of a word that may be anything: at most what the options allow.
+double seconds_of(std::uint64_t milliseconds) {
+  return static_cast<double>(std::min<std::uint64_t>(milliseconds, 1'000'000'000'000)) / 1e3;
+}
 
 // Hands out page-aligned places in the segment's address space, one table after another.
 class TablePlan {
@@ -121,7 +130,14 @@ void Catalog::record_limits(const CatalogOptions& options) const {
   r.capacity.store(options.capacity, std::memory_order_relaxed);
   r.session_limit.store(options.session_limit, std::memory_order_relaxed);
   r.user_limit.store(options.user_limit, std::memory_order_relaxed);
-  r.idle_exit_ms.store(static_cast<std::uint64_t>(options.idle_exit_seconds * 1e3), std::memory_order_relaxed);
+  r.idle_exit_ms.store(milliseconds_of(options.idle_exit_seconds), std::memory_order_relaxed);
+  const Quotas& quotas = options.quotas;
+  r.session_tensors.store(quotas.session_tensors, std::memory_order_relaxed);
+  r.user_tensors.store(quotas.user_tensors, std::memory_order_relaxed);
+  r.user_sessions.store(quotas.user_sessions, std::memory_order_relaxed);
+  r.user_connections.store(quotas.user_connections, std::memory_order_relaxed);
+  r.process_connections.store(quotas.process_connections, std::memory_order_relaxed);
+  r.client_timeout_ms.store(milliseconds_of(quotas.patience_seconds), std::memory_order_relaxed);
 }
 
 CatalogOptions Catalog::options() const {
@@ -134,9 +150,15 @@ CatalogOptions Catalog::options() const {
           .max_sessions = t.max_sessions(),
           .session_limit = get(root().session_limit),
           .user_limit = get(root().user_limit),
-          .idle_exit_seconds = static_cast<double>(get(root().idle_exit_ms)) / 1e3,
+          .idle_exit_seconds = seconds_of(get(root().idle_exit_ms)),
           .created_us = t.created_us(),
-          .runtime_dir = t.runtime_dir() != nullptr ? t.runtime_dir()->str() : ""};
+          .runtime_dir = t.runtime_dir() != nullptr ? t.runtime_dir()->str() : "",
+          .quotas = {.session_tensors = get(root().session_tensors),
+                     .user_tensors = get(root().user_tensors),
+                     .user_sessions = get(root().user_sessions),
+                     .user_connections = get(root().user_connections),
+                     .process_connections = get(root().process_connections),
+                     .patience_seconds = seconds_of(get(root().client_timeout_ms))}};
 }
 
 std::span<const std::byte> Catalog::heap_bytes(HeapRef ref) const noexcept {

@@ -14,6 +14,7 @@
 #include "proto/event_ring.h"
 #include "proto/heap_record.h"
 #include "proto/lookup.h"
+#include "proto/quotas.h"
 #include "proto/segment.h"
 
 namespace tensorbroker {
@@ -32,6 +33,7 @@ struct CatalogOptions {
   double idle_exit_seconds = 0;
   std::uint64_t created_us = 0;
   std::string runtime_dir{};
+  Quotas quotas{};
 };
 
 class Catalog {

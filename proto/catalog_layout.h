@@ -133,6 +133,12 @@ struct BasicCatalogRoot {
   W session_limit;  // bytes; 0: none
   W user_limit;     // bytes; 0: none
   W idle_exit_ms;   // 0: never
+  W session_tensors;
+  W user_tensors;
+  W user_sessions;
+  W user_connections;
+  W process_connections;
+  W client_timeout_ms;  // 0: never
   BasicIntent<W> intent;
 };
 using CatalogRoot = BasicCatalogRoot<Word>;
@@ -143,7 +149,9 @@ struct BasicSessionRecord {
   W id;  // 0: free; stored last
   W pid;
   W uid;
-  W parent;  // session id of the parent of an heir that no child has taken over yet; else 0
+  W parent;   // session id of the parent of an heir that no child has taken over yet; else 0
+  W process;  // what tells its process from all others since the boot; 0: unknown, or none has taken it over yet
+  W origin;   // session id of the parent that it was made for as an heir; 0: none
   struct Result {
     W sequence;
     W value;  // generation

@@ -113,7 +113,8 @@ Segment Segment::create(const InstanceName& name, SegmentKind kind, std::uint64_
   preamble->boot_id = boot_id();
   preamble->instance = instance;
   std::memcpy(segment.data() + kHeaderOffset, header.data(), header.size());
-  segment.header_ = flatbuffers::GetSizePrefixedRoot<schema::SegmentHeader>(segment.data() + kHeaderOffset);
+  segment.instance_ = instance;
+  segment.take_header(header);
   return segment;
 }
 
@@ -134,46 +135,65 @@ Segment Segment::open(const InstanceName& name, SegmentKind kind, std::uint64_t 
 Segment Segment::map(int fd, const InstanceName& name, SegmentKind kind, std::uint64_t id, Access access) {
   Segment segment;
   segment.name_ = name.segment(kind, id);
-  struct stat status{};
-  if (fstat(fd, &status) != 0 || status.st_size < static_cast<off_t>(kPageSize)) {
-    throw CorruptSegmentError("the segment " + segment.name_ + " is shorter than its first page; it was truncated");
-  }
   try {
+    segment.take_first_page(fd, kind);
     segment.region_ = ipc::mapped_region(Mappable{fd}, access == Access::kReadOnly ? ipc::read_only : ipc::read_write);
   } catch (const ipc::interprocess_exception& e) {
+    if (e.get_error_code() == ipc::size_error || e.get_native_error() == EINVAL) segment.throw_truncated();
     throw_errno(e.get_native_error(), "cannot open the shared-memory segment " + segment.name_);
   }
-  segment.verify(kind);
   return segment;
 }
 
-void Segment::verify(SegmentKind kind) {
-  const Preamble* preamble = preamble_of(region_);
+// By pread, which a truncation makes short where a mapping would fault.
+void Segment::take_first_page(int fd, SegmentKind kind) {
   const auto corrupt = [this](const std::string& check) {
     throw CorruptSegmentError("the segment " + name_ + " fails the check of its " + check +
                               "; stop its broker (`tensorbroker stop`) and remove the segment");
   };
-  if (preamble->magic.load(std::memory_order_seq_cst) != kMagic) corrupt("magic: it was never finished");
-  if (preamble->layout_version != kLayoutVersion || preamble->layout_hash != layout_hash()) {
-    throw VersionMismatchError("the segment " + name_ + " has layout " + std::to_string(preamble->layout_version) +
-                               " (hash " + std::to_string(preamble->layout_hash) + "), this program has layout " +
+  // The magic was stored last, and so is read first.
+  std::uint64_t magic = 0;
+  alignas(Preamble) std::array<std::uint8_t, kPageSize> page{};
+  const ssize_t of_magic = pread(fd, &magic, sizeof magic, 0);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (of_magic != sizeof magic || pread(fd, page.data(), page.size(), 0) != static_cast<ssize_t>(page.size())) {
+    throw_truncated();
+  }
+  if (magic != kMagic) corrupt("magic: it was never finished");
+  const auto& preamble = *reinterpret_cast<const Preamble*>(page.data());
+  if (preamble.layout_version != kLayoutVersion || preamble.layout_hash != layout_hash()) {
+    throw VersionMismatchError("the segment " + name_ + " has layout " + std::to_string(preamble.layout_version) +
+                               " (hash " + std::to_string(preamble.layout_hash) + "), this program has layout " +
                                std::to_string(kLayoutVersion) + " (hash " + std::to_string(layout_hash()) +
                                "); use one release of tensorbroker for all, or another instance");
   }
-  if (preamble->byte_order != kByteOrderMark) corrupt("byte order");
-  if (preamble->page_size != kPageSize) corrupt("page size");
-  if (preamble->kind != static_cast<std::uint32_t>(kind)) corrupt("kind");
-  if (preamble->boot_id != boot_id()) corrupt("boot id: it is from before the last boot");
+  if (preamble.byte_order != kByteOrderMark) corrupt("byte order");
+  if (preamble.page_size != kPageSize) corrupt("page size");
+  if (preamble.kind != static_cast<std::uint32_t>(kind)) corrupt("kind");
+  if (preamble.boot_id != boot_id()) corrupt("boot id: it is from before the last boot");
+  instance_ = preamble.instance;
 
-  const auto* header = reinterpret_cast<const std::uint8_t*>(data()) + kHeaderOffset;
-  const std::size_t length = std::size_t{flatbuffers::GetPrefixedSize(header)} + sizeof(flatbuffers::uoffset_t);
+  const std::uint8_t* const from = page.data() + kHeaderOffset;
+  const std::size_t length = std::size_t{flatbuffers::GetPrefixedSize(from)} + sizeof(flatbuffers::uoffset_t);
   if (length > kPageSize - kHeaderOffset) corrupt("header size");
-  flatbuffers::Verifier verifier(header, length, kVerifierDepth, 64);
+  flatbuffers::Verifier verifier(from, length, kVerifierDepth, 64);
   if (!verifier.VerifySizePrefixedBuffer<schema::SegmentHeader>(nullptr)) corrupt("header");
-  header_ = flatbuffers::GetSizePrefixedRoot<schema::SegmentHeader>(header);
+  take_header({from, length});
+  if (header().name() == nullptr || header().name()->string_view() != name_) corrupt("name: it is another one's");
 }
 
-const InstanceId& Segment::instance() const noexcept { return preamble_of(region_)->instance; }
+void Segment::throw_truncated() const {
+  throw CorruptSegmentError("the segment " + name_ + " is shorter than its first page; it was truncated");
+}
+
+void Segment::take_header(std::span<const std::uint8_t> header) {
+  header_.resize((header.size() + sizeof header_[0] - 1) / sizeof header_[0]);
+  std::memcpy(header_.data(), header.data(), header.size());
+}
+
+const schema::SegmentHeader& Segment::header() const noexcept {
+  return *flatbuffers::GetSizePrefixedRoot<schema::SegmentHeader>(header_.data());
+}
 
 void Segment::check_range(std::uint64_t offset, std::uint64_t count, std::size_t size, std::size_t alignment) const {
   if (offset % alignment != 0 || offset > this->size() || count > (this->size() - offset) / size) {

@@ -2,7 +2,9 @@
 //
 // The first page holds a fixed preamble (magic, layout version and hash, page size, boot id, instance id, kind) and a
 // size-prefixed FlatBuffers SegmentHeader. The magic is stored last: a segment without it was never finished, and a
-// successor deletes it. A Segment owns its mapping and no descriptor; move only. Not thread safe, the memory apart.
+// successor deletes it. The page is read once, into a copy that is checked and used from then on: others may be able to
+// write to the segment, or to truncate it, meanwhile. A Segment owns its mapping and no descriptor; move only. Not
+// thread safe, the memory apart.
 
 #ifndef TENSORBROKER_PROTO_SEGMENT_H_
 #define TENSORBROKER_PROTO_SEGMENT_H_
@@ -13,6 +15,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "proto/schema/segment_generated.h"
 #include "proto/segment_name.h"
@@ -36,8 +39,8 @@ class Segment {
   void finish();
 
   // Maps a segment that somebody else made. Throws NotFoundError where there is none, VersionMismatchError where its
-  // layout differs, CorruptSegmentError (naming segment and check) where the first page does not verify or the segment
-  // was never finished, AccessError where it is a link or not the instance's owner's.
+  // layout differs, CorruptSegmentError (naming segment and check) where the first page does not verify, says that it
+  // is another segment's, or was never finished, AccessError where it is a link or not the instance's owner's.
   static Segment open(const InstanceName& name, SegmentKind kind, std::uint64_t id, Access access);
   // The same through a descriptor of it, which stays the caller's.
   static Segment map(int fd, const InstanceName& name, SegmentKind kind, std::uint64_t id, Access access);
@@ -45,8 +48,8 @@ class Segment {
   std::byte* data() const noexcept { return static_cast<std::byte*>(region_.get_address()); }
   std::uint64_t size() const noexcept { return region_.get_size(); }
   const std::string& name() const noexcept { return name_; }
-  const InstanceId& instance() const noexcept;
-  const schema::SegmentHeader& header() const noexcept { return *header_; }
+  const InstanceId& instance() const noexcept { return instance_; }
+  const schema::SegmentHeader& header() const noexcept;
 
   // A pointer to `count` records at `offset`. Throws CorruptSegmentError where they do not lie within the segment.
   template <class Record>
@@ -60,11 +63,14 @@ class Segment {
 
  private:
   void check_range(std::uint64_t offset, std::uint64_t count, std::size_t size, std::size_t alignment) const;
-  void verify(SegmentKind kind);
+  void take_first_page(int fd, SegmentKind kind);
+  [[noreturn]] void throw_truncated() const;
+  void take_header(std::span<const std::uint8_t> header);
 
   std::string name_;
   boost::interprocess::mapped_region region_;
-  const schema::SegmentHeader* header_ = nullptr;
+  InstanceId instance_{};
+  std::vector<std::uint64_t> header_;  // its own copy, aligned as FlatBuffers want it
 };
 
 // Opens a segment's file by name for reading and writing or reading; the caller closes it. Throws NotFoundError,

@@ -57,6 +57,10 @@ SessionSegment SessionSegment::open(const InstanceName& name, std::uint64_t id) 
   SessionSegment session;
   session.segment_ = Segment::open(name, SegmentKind::kSession, id, Access::kReadWrite);
   session.bind();
+  if (session.id_ != id) {
+    throw CorruptSegmentError("the segment " + session.segment_.name() + " says that it is session " +
+                              std::to_string(session.id_));
+  }
   return session;
 }
 

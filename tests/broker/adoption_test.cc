@@ -62,13 +62,31 @@ TEST_F(AdoptionTest, LimitsThatASuccessorWasToldAreKeptByTheNextOne) {
   create(64 * kMiB);
   kill_broker();
   ASSERT_TRUE(adopt());
-  store->set_limits(32 * kMiB, 3 * kMiB, 5 * kMiB, 7.5);
+  CatalogOptions limits = store->options();
+  limits.capacity = 32 * kMiB;
+  limits.session_limit = 3 * kMiB;
+  limits.user_limit = 5 * kMiB;
+  limits.idle_exit_seconds = 7.5;
+  limits.quotas = {.session_tensors = 1,
+                   .user_tensors = 2,
+                   .user_sessions = 3,
+                   .user_connections = 4,
+                   .process_connections = 5,
+                   .patience_seconds = 0.0001};
+  store->set_limits(limits);
   kill_broker();
   ASSERT_TRUE(adopt());
   EXPECT_EQ(store->options().capacity, 32 * kMiB);
   EXPECT_EQ(store->options().session_limit, 3 * kMiB);
   EXPECT_EQ(store->options().user_limit, 5 * kMiB);
   EXPECT_EQ(store->options().idle_exit_seconds, 7.5);
+  const Quotas& quotas = store->options().quotas;
+  EXPECT_EQ(quotas.session_tensors, 1u);
+  EXPECT_EQ(quotas.user_tensors, 2u);
+  EXPECT_EQ(quotas.user_sessions, 3u);
+  EXPECT_EQ(quotas.user_connections, 4u);
+  EXPECT_EQ(quotas.process_connections, 5u);
+  EXPECT_EQ(quotas.patience_seconds, 0.001) << "a time is kept in milliseconds, and 0 would be without end";
 }
 
 TEST_F(AdoptionTest, RetiredEntriesThatAreLeasedStayAndTheOthersGo) {

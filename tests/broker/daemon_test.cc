@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "proto/instance_lock.h"
 #include "proto/layout.h"
@@ -185,6 +186,36 @@ TEST(Daemon, KeepsTheOptionsOfTheOneBefore) {
   Client client = broker.connect();
   EXPECT_EQ(client.stats().capacity, 48u << 20);
   EXPECT_EQ(client.stats().limits.at("max_sessions"), 7u);
+}
+
+TEST(Daemon, KeepsTheLimitsOnClientsOfTheOneBefore) {
+  const std::vector<std::string> limits{"--session-tensors",     "2", "--user-tensors",     "30",
+                                        "--user-sessions",       "4", "--user-connections", "50",
+                                        "--process-connections", "6", "--client-timeout",   "7"};
+  const std::map<std::string, std::uint64_t> kept{{"session_tensors", 2},     {"user_tensors", 30},
+                                                  {"user_sessions", 4},       {"user_connections", 50},
+                                                  {"process_connections", 6}, {"client_timeout", 7}};
+  std::vector<std::string> arguments{"--capacity", "16MiB"};
+  arguments.insert(arguments.end(), limits.begin(), limits.end());
+  BrokerProcess broker(arguments);
+  ConnectOptions options = broker.connect_options();
+  options.autostart = true;
+  Client client = Client::connect(options);
+  put(client, "a", 1);
+  broker.end(SIGKILL);
+  put(client, "b", 2);  // through a successor that this starts
+  EXPECT_THROW(put(client, "c", 3), QuotaError);
+  Stats stats = client.stats();
+  for (const auto& [limit, value] : kept) EXPECT_EQ(stats.limits.at(limit), value) << limit;
+
+  client.stop_broker(true);
+  EXPECT_TRUE(test::eventually([&] { return !living_broker(broker.at().name()); }));
+  broker.start({"--session-tensors", "3", "--user-connections", "0"});
+  put(client, "c", 3);
+  stats = client.stats();
+  EXPECT_EQ(stats.limits.at("session_tensors"), 3u);
+  EXPECT_EQ(stats.limits.at("user_connections"), 0u);
+  EXPECT_EQ(stats.limits.at("user_tensors"), 30u) << "what is not said again is kept";
 }
 
 TEST(Daemon, RefusesACatalogOfAnotherLayoutAndDeletesNothing) {

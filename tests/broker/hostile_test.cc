@@ -3,6 +3,7 @@
 
 #include "hostile_test.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -10,6 +11,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <fstream>
 #include <functional>
 #include <random>
 #include <span>
@@ -394,6 +396,42 @@ TEST_F(Hostile, ExecEndsItsSession) {
   client_->remove("victim");
   expect_reclaimed();
   expect_logged("its process has ended");
+}
+
+TEST_F(Hostile, ExecWithTheSocketKeptOpenEndsItsSession) {
+  start();
+  put_victim();
+  run_in_child([&] {
+    static RawSession session = attach();
+    lease_everything(session);
+    fcntl(session.socket->fd(), F_SETFD, 0);
+    done_->store(1);
+    execl("/bin/sleep", "sleep", "600", nullptr);
+    _exit(1);
+  });
+  expect_logged("its process has ended, or executed another program");
+  client_->remove("victim");
+  expect_reclaimed();
+}
+
+TEST_F(Hostile, ABrokerWithoutWorkSleepsWhateverWasOpenedAndClosed) {
+  start();
+  const RawSession session = attach();
+  const std::string path = "/dev/shm/" + broker_->at().name().segment(SegmentKind::kSession, session.id);
+  for (int i = 0; i < 100; ++i) close(open(path.c_str(), O_RDWR | O_CLOEXEC));
+  const auto switches = [this] {
+    std::ifstream status("/proc/" + std::to_string(broker_->pid()) + "/status");
+    std::string line;
+    while (std::getline(status, line) && !line.starts_with("voluntary_ctxt_switches")) {
+    }
+    return line;
+  };
+  EXPECT_TRUE(eventually([&] {
+    const std::string before = switches();
+    usleep(1'500'000);
+    return switches() == before;
+  })) << switches();
+  EXPECT_EQ(client_->stats().sessions, 2u);
 }
 
 TEST_F(Hostile, AnEndedClientsReusedPidProvesNothing) {

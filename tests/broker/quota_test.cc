@@ -1,5 +1,9 @@
 // What counts against whom, and the limits: charged before it is allocated, and no longer than it is there.
 
+#include <sys/mman.h>
+
+#include <cstdlib>
+
 #include "store_fixture.h"
 
 namespace tensorbroker::broker {
@@ -7,9 +11,9 @@ namespace {
 
 class QuotaTest : public StoreTest {
  protected:
-  void create_with(const ClientLimits& limits, std::uint64_t session_limit = 0, std::uint64_t user_limit = 0) {
-    create(CatalogOptions{.capacity = 64 * kMiB, .session_limit = session_limit, .user_limit = user_limit});
-    store->set_client_limits(limits);
+  void create_with(const Quotas& limits, std::uint64_t session_limit = 0, std::uint64_t user_limit = 0) {
+    create(CatalogOptions{
+        .capacity = 64 * kMiB, .session_limit = session_limit, .user_limit = user_limit, .quotas = limits});
   }
   std::uint64_t put_empty(std::uint64_t session, std::string_view name) { return publish(session, name, 0, 0); }
   // The error's text; "" where there is none.
@@ -166,6 +170,71 @@ TEST_F(QuotaTest, PinsAndExtentsOfOneSessionAreAPartOfTheTables) {
   EXPECT_NO_THROW(store->pin_name(other, "a"));
   store->receive(other, entry, version, 1);
   EXPECT_NO_THROW(store->pin_name(greedy, "a")) << "what was received is no longer the sender's";
+}
+
+TEST_F(QuotaTest, HalfOfTheExtentsAreTheMostOfOneSession) {
+  create(CatalogOptions{.capacity = 256 * kMiB});
+  const std::uint64_t greedy = connect();
+  const std::uint64_t other = connect();
+  const std::uint32_t most = store->catalog().tables().extents_limit() / 2;
+  const auto grant_unreserved = [this](std::uint64_t session) {
+    return store->finish_grant(store->begin_grant(session, kPageSize)).extent;
+  };
+  std::uint32_t last = 0;
+  for (std::uint32_t i = 0; i < most; ++i) last = grant_unreserved(greedy);
+  const std::string text = refusal([&] { grant_unreserved(greedy); });
+  EXPECT_NE(text.find("has " + std::to_string(most) + " extents of its limit of " + std::to_string(most)),
+            std::string::npos)
+      << text;
+  EXPECT_NO_THROW(grant_unreserved(other));
+  store->give_back(greedy, {{last}});
+  EXPECT_NO_THROW(grant_unreserved(greedy));
+  EXPECT_NE(refusal([&] { grant_unreserved(greedy); }), "");
+}
+
+TEST_F(QuotaTest, HalfOfTheEntriesBeyondAllNamesAreTheMostOfOneSession) {
+  create(CatalogOptions{.capacity = kMiB, .max_tensors = 10});
+  const std::uint64_t greedy = connect();
+  const std::uint64_t other = connect();
+  const std::uint32_t most = 10 + (store->catalog().tables().entries_limit() - 10) / 2;
+  ASSERT_GE(store->grow_leases(greedy, most), most);
+  SessionSegment& segment = store->session_mapping(greedy);
+  segment.control().lease_high_water.store(most);
+  const std::vector<std::byte> header = bytes_header(0);
+  const auto publish_anonymous = [&](std::uint64_t session, std::uint32_t cell) {
+    const EntryId entry = spare(session);
+    if (session == greedy) segment.lease(cell).store(lease_of(entry));
+    store->publish(session, next_sequence++, {.entry = entry, .header = header});
+  };
+  for (std::uint32_t i = 0; i < most; ++i) publish_anonymous(greedy, i);
+  const std::string text = refusal([&] { put_empty(greedy, ""); });
+  EXPECT_NE(text.find("uses " + std::to_string(most) + " of its limit of " + std::to_string(most)), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("--max-tensors"), std::string::npos) << text;
+  EXPECT_NO_THROW(publish_anonymous(other, 0));
+  EXPECT_NO_THROW(put_empty(other, "a"));
+  segment.lease(0).store(0);
+  EXPECT_NO_THROW(put_empty(greedy, "")) << "what nobody holds is reclaimed first";
+}
+
+TEST_F(QuotaTest, FarFromItsLimitsNobodysLeasesAreRead) {
+  create_with({.session_tensors = 100, .user_tensors = 100}, 8 * kMiB, 8 * kMiB);
+  const std::uint64_t publisher = connect();
+  const std::uint64_t reader = connect();
+  const Granted extent = grant(publisher, kMiB);
+  publish(publisher, "a", extent.range.offset, kMiB);
+  get(reader, "a", 0);
+  remove(publisher, "a");
+  ASSERT_EQ(store->retired_entries(), 1u);
+  Word* const leases = &store->session_mapping(reader).lease(0);
+  ASSERT_EQ(mprotect(leases, kPageSize, PROT_NONE), 0);
+  EXPECT_EXIT(
+      {
+        put_empty(publisher, "b");
+        std::_Exit(0);
+      },
+      testing::ExitedWithCode(0), "");
+  mprotect(leases, kPageSize, PROT_READ | PROT_WRITE);
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ class Sending : public StoreTest {
 
 TEST_F(Sending, SurvivesItsSenderUntilItIsReceived) {
   make_anonymous();
-  store->send(entry, version, kToken);
+  store->send(entry, version, kToken, sender);
   store->remove_session(sender);
   EXPECT_EQ(store->reclaim(), 0u);
   EXPECT_EQ(store->statistics().sent, 1u);
@@ -61,8 +61,8 @@ TEST_F(Sending, SurvivesItsSenderUntilItIsReceived) {
 
 TEST_F(Sending, IsKeptOnceForEachTimeItWasSent) {
   make_anonymous();
-  store->send(entry, version, kToken);
-  store->send(entry, version, kToken + 1);
+  store->send(entry, version, kToken, sender);
+  store->send(entry, version, kToken + 1, sender);
   store->remove_session(sender);
   store->receive(receiver, entry, version, kToken);
   store->unpin(receiver, entry, version);
@@ -74,9 +74,9 @@ TEST_F(Sending, IsKeptOnceForEachTimeItWasSent) {
 
 TEST_F(Sending, ARepeatedRequestTakesEffectOnce) {
   make_anonymous();
-  store->send(entry, version, kToken);
-  store->send(entry, version, kToken);
-  store->send(entry, version, kToken + 1);
+  store->send(entry, version, kToken, sender);
+  store->send(entry, version, kToken, sender);
+  store->send(entry, version, kToken + 1, sender);
   store->remove_session(sender);
   store->receive(receiver, entry, version, kToken);
   store->receive(receiver, entry, version, kToken);
@@ -87,7 +87,7 @@ TEST_F(Sending, ARepeatedRequestTakesEffectOnce) {
 
 TEST_F(Sending, SurvivesTheBrokerToo) {
   make_anonymous();
-  store->send(entry, version, kToken);
+  store->send(entry, version, kToken, sender);
   kill_broker();
   ASSERT_TRUE(adopt({sender}));
   EXPECT_EQ(store->reclaim(), 0u);
@@ -98,7 +98,7 @@ TEST_F(Sending, SurvivesTheBrokerToo) {
 
 TEST_F(Sending, EndsAfterAMinute) {
   make_anonymous();
-  store->send(entry, version, kToken);
+  store->send(entry, version, kToken, sender);
   const std::uint64_t left = store->next_pin_deadline().value() - now_ns();
   EXPECT_GT(left, 50 * kSecond);
   EXPECT_LE(left, 60 * kSecond);
@@ -113,21 +113,22 @@ TEST_F(Sending, EndsAfterAMinute) {
 
 TEST_F(Sending, RefusesWhatIsNotThere) {
   make_anonymous();
-  EXPECT_THROW(store->send(entry, version, 0), InvalidArgumentError);
-  EXPECT_THROW(store->send(entry, version + 2, kToken), NotFoundError);
-  EXPECT_THROW(store->send(~EntryId{0}, version, kToken), NotFoundError);
+  EXPECT_THROW(store->send(entry, version, 0, sender), InvalidArgumentError);
+  EXPECT_THROW(store->send(entry, version + 2, kToken, sender), NotFoundError);
+  EXPECT_THROW(store->send(~EntryId{0}, version, kToken, sender), NotFoundError);
   EXPECT_FALSE(store->next_pin_deadline().has_value());
 }
 
 TEST_F(Sending, AFullTableIsAnErrorOfTheSenderAndNotOfTheReceiver) {
   make_anonymous();
   const std::uint32_t limit = store->catalog().tables().pins_limit();
-  for (std::uint64_t token = 1; token <= limit; ++token) store->send(entry, version, token);
-  EXPECT_THROW(store->send(entry, version, limit + 1), OutOfMemoryError);
+  for (std::uint64_t token = 1; token <= limit; ++token)
+    store->send(entry, version, token, token / Store::kMaxPins + 1);
+  EXPECT_THROW(store->send(entry, version, limit + 1, limit), OutOfMemoryError);
   EXPECT_THROW(store->pin_entry(receiver, entry, version), OutOfMemoryError);
   EXPECT_EQ(store->receive(receiver, entry, version, 1).entry, entry);
   store->unpin(receiver, entry, version);
-  store->send(entry, version, limit + 1);
+  store->send(entry, version, limit + 1, limit);
 }
 
 }  // namespace

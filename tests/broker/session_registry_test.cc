@@ -1,6 +1,9 @@
 // Sessions that cannot be watched, for want of descriptors: there are none.
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "broker/event_loop.h"
 #include "broker/segment_guards.h"
@@ -59,6 +62,21 @@ TEST_F(SessionRegistryTest, HeirsThatNobodyTakesOverAreBounded) {
   int granted = 0;
   while (granted < 100 && registry_->add_heir(parent) != 0) ++granted;
   EXPECT_EQ(granted, 8);
+}
+
+TEST_F(SessionRegistryTest, ALookAtAllFindsWhoHasEndedUnnoticed) {
+  const std::uint64_t session = registry_->add(1000, 42);
+  EXPECT_FALSE(registry_->remove_ended()) << "nobody has locked it yet";
+  const std::string path = std::string(kShmDirectory) + "/" + name_.segment(SegmentKind::kSession, session);
+  const int fd = open(path.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(flock(fd, LOCK_EX | LOCK_NB), 0);
+  ASSERT_TRUE(registry_->alive(session));
+  usleep(20'000);  // looks that follow each other at once are one
+  EXPECT_FALSE(registry_->remove_ended());
+  close(fd);
+  usleep(20'000);
+  EXPECT_TRUE(registry_->remove_ended());
+  EXPECT_TRUE(store->sessions().empty());
 }
 
 }  // namespace

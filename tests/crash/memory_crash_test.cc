@@ -168,7 +168,7 @@ TEST_F(MemoryCrash, SendAndReceive) {
   const auto send = [this] {
     const EntryId entry = get(owner, "a", 0);
     const std::uint64_t seen = generation(entry);
-    store->send(entry, seen, 77);
+    store->send(entry, seen, 77, owner);
     store->receive(owner, entry, seen, 77);
     store->unpin(owner, entry, seen);
     let_go(owner, 0);
@@ -177,7 +177,15 @@ TEST_F(MemoryCrash, SendAndReceive) {
 }
 
 TEST_F(MemoryCrash, NewLimits) {
-  kill_everywhere(unnamed([] {}, [this] { store->set_limits(12 * kMiB, 14 * kMiB, 15 * kMiB, 5); }));
+  kill_everywhere(unnamed([] {},
+                          [this] {
+                            CatalogOptions limits = store->options();
+                            limits.capacity = 12 * kMiB;
+                            limits.session_limit = 14 * kMiB;
+                            limits.user_limit = 15 * kMiB;
+                            limits.idle_exit_seconds = 5;
+                            store->set_limits(limits);
+                          }));
 }
 
 }  // namespace

@@ -97,7 +97,7 @@ void KilledInstance::make() {
   const EntryId sent = first.publish("", mine + 5 * kPageSize, 100);
   second.publish("d", its, kPageSize, true);
   second.publish("e", 0, 0);
-  store.send(sent, first.generation(sent), 5);
+  store.send(sent, first.generation(sent), 5, first.id);
   store.pin_name(second.id, "a");
   store.session_mapping(second.id).lease(0).store(lease_of(deleted));
   store.session_mapping(second.id).control().lease_high_water.store(1);

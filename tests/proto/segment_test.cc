@@ -6,7 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
 #include <string>
+#include <thread>
 
 #include "proto/catalog.h"
 #include "proto/layout.h"
@@ -118,6 +123,76 @@ TEST_F(SegmentTest, ThatWasTruncatedIsRefused) {
   EXPECT_NE(refusal().find("beyond its 8192 bytes"), std::string::npos);
   ASSERT_EQ(truncate(path(SegmentKind::kCatalog).c_str(), 100), 0);
   EXPECT_NE(refusal().find("truncated"), std::string::npos);
+}
+
+// Calls `change` all the time while `look` is called so often. It gets a random number.
+template <class Change, class Look>
+void look_while_it_changes(int looks, Change change, Look look) {
+  const char* given = std::getenv("TENSORBROKER_TEST_SEED");
+  const unsigned seed = given != nullptr ? static_cast<unsigned>(std::stoul(given)) : std::random_device{}();
+  printf("seed %u\n", seed);
+  std::atomic<bool> stop{false};
+  std::thread changing([&] {
+    std::mt19937 random(seed);
+    while (!stop) change(static_cast<std::uint32_t>(random()));
+  });
+  for (int i = 0; i < looks; ++i) look();
+  stop = true;
+  changing.join();
+}
+
+TEST_F(SegmentTest, IsCheckedAndUsedInOneCopyWhileSomebodyWritesToIt) {
+  const SessionSegment made = SessionSegment::create(name_, kId, InstanceId{});
+  constexpr std::uint32_t kHeaderBegins = 128;
+  const std::uint32_t header_bytes = *reinterpret_cast<const std::uint32_t*>(made.segment().data() + kHeaderBegins);
+  int opened = 0;
+  int refused = 0;
+  look_while_it_changes(
+      20'000,
+      [&](std::uint32_t random) {
+        auto* const word = reinterpret_cast<std::atomic<std::uint32_t>*>(made.segment().data() + kHeaderBegins) +
+                           random % (header_bytes / 4 + 1);
+        const std::uint32_t sound = word->load();
+        word->store(sound ^ (random >> (random % 32)));
+        for (std::uint32_t i = 0; i < random % 64; ++i) word->load();
+        word->store(sound);
+        for (std::uint32_t i = 0; i < random % 64; ++i) word->load();
+      },
+      [&] {
+        try {
+          const SessionSegment looked_at = SessionSegment::open(name_, kId);
+          ++opened;
+          ASSERT_EQ(looked_at.id(), kId);
+          ASSERT_EQ(looked_at.segment().header().name()->str(), name_.segment(SegmentKind::kSession, kId));
+          const std::byte* const begin = looked_at.segment().data();
+          const auto* const last = reinterpret_cast<const std::byte*>(&looked_at.lease(kLeasesLimit - 1));
+          ASSERT_GE(last, begin);
+          ASSERT_LT(last, begin + looked_at.segment().size());
+        } catch (const CorruptSegmentError&) {
+          ++refused;
+        }
+      });
+  EXPECT_GT(opened, 0);
+  EXPECT_GT(refused, 0);
+}
+
+TEST_F(SegmentTest, ThatIsTruncatedWhileItIsOpenedIsAnErrorAndNoSignal) {
+  const SessionSegment made = SessionSegment::create(name_, kId, InstanceId{});
+  const auto whole = static_cast<off_t>(made.segment().size());
+  int refused = 0;
+  look_while_it_changes(
+      5'000,
+      [&](std::uint32_t random) {
+        ASSERT_EQ(truncate(path(SegmentKind::kSession).c_str(), random % 2 == 0 ? 0 : whole), 0);
+      },
+      [&] {
+        try {
+          SessionSegment::open(name_, kId);
+        } catch (const CorruptSegmentError&) {
+          ++refused;
+        }
+      });
+  EXPECT_GT(refused, 0);
 }
 
 TEST_F(SegmentTest, ThatIsNotThereIsNotFound) {

@@ -75,8 +75,9 @@ RawSession attach_raw(const TemporaryInstance& at) {
   session.id = body_of<schema::Welcome>(welcome.value().item()).session();
   session.segment = map_and_lock_session(at.name(), session.id, false, std::move(welcome->file));
   const auto attached = ask(*session.socket, build_locked(2));
-  const auto* spares = body_of<schema::Attached>(attached.value().item()).spares();
-  session.spares.assign(spares->begin(), spares->end());
+  const auto& details = body_of<schema::Attached>(attached.value().item());
+  session.heir = details.heir();
+  session.spares.assign(details.spares()->begin(), details.spares()->end());
   return session;
 }
 

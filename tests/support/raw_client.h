@@ -55,6 +55,7 @@ std::string text_of(const std::optional<ReplyFrame>& reply);
 struct RawSession {
   std::shared_ptr<Socket> socket;
   std::uint64_t id = 0;
+  std::uint64_t heir = 0;
   std::unique_ptr<SessionSegment> segment;
   std::vector<EntryId> spares;
 };
