@@ -1,11 +1,11 @@
-# The commands of this repository: make build, test, nightly, demo, demo-crash, bench, chaos, fuzz, crash, tsan,
-# lint, format, install, clean, distclean.
+# The commands of this repository: make build, test, nightly, demo, demo-crash, bench, bench-guard, chaos, fuzz, crash,
+# tsan, lint, format, install, clean, distclean.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := build
-.PHONY: build test test-cpp test-python nightly demo demo-crash bench chaos fuzz crash tsan lint format install
+.PHONY: build test test-cpp test-python nightly demo demo-crash bench bench-guard chaos fuzz crash tsan lint format install
 .PHONY: clean distclean
 MAKEFLAGS += --no-print-directory
 
@@ -48,7 +48,7 @@ build/.built: .venv/.ready build/.sources $(sources)
 	  --config-settings cmake.define.TENSORBROKER_BUILD_EXAMPLES=ON . </dev/null
 	@touch -r build/.started $@
 
-test: test-cpp test-python
+test: test-cpp bench-guard test-python
 
 # The test of the installation alone does not count as a test having run.
 test-cpp: build
@@ -72,6 +72,10 @@ demo-crash: build
 
 bench: build
 	.venv/bin/python tests/bench/run.py
+
+# The instructions of get, put and their like against those in tests/instructions/baseline.json: UPDATE=1 writes them.
+bench-guard: build
+	.venv/bin/python tests/instructions/compare.py $(if $(UPDATE),--update)
 
 # Random faults on real processes, a few hundred a minute: ROUNDS=1000, and SEED=... to play a run's choices again.
 chaos: build

@@ -2,6 +2,8 @@
 
 #include <tensorbroker/client.h>
 
+#include <utility>
+
 #include "client/client_impl.h"
 #include "client/decode.h"
 #include "client/listing.h"
@@ -13,44 +15,44 @@ namespace {
 
 using detail::StorageRef;
 
-Tensor tensor_of(const StorageRef& storage, std::string_view name) {
+Tensor tensor_of(StorageRef storage, std::string_view name) {
   if (storage->state().is_bundle) {
     throw RuntimeError("'" + std::string(name) + "' is a bundle; use get_bundle()");
   }
-  return decode_tensor(storage);
+  return decode_tensor(std::move(storage));
 }
 
-Bundle bundle_of(const StorageRef& storage, std::string_view name) {
+Bundle bundle_of(StorageRef storage, std::string_view name) {
   if (!storage->state().is_bundle) {
     throw RuntimeError("'" + std::string(name) + "' is a tensor, not a bundle; use get()");
   }
-  return Bundle(storage);
+  return Bundle(std::move(storage));
 }
 
 }  // namespace
 
 Tensor Client::get(std::string_view name) const {
-  const StorageRef storage = impl_->lease(name);
+  StorageRef storage = impl_->lease(name);
   if (!storage) impl_->throw_not_found(name);
-  return tensor_of(storage, name);
+  return tensor_of(std::move(storage), name);
 }
 
 Bundle Client::get_bundle(std::string_view name) const {
-  const StorageRef storage = impl_->lease(name);
+  StorageRef storage = impl_->lease(name);
   if (!storage) impl_->throw_not_found(name);
-  return bundle_of(storage, name);
+  return bundle_of(std::move(storage), name);
 }
 
 std::optional<Tensor> Client::find(std::string_view name) const {
-  const StorageRef storage = impl_->lease(name);
+  StorageRef storage = impl_->lease(name);
   if (!storage) return std::nullopt;
-  return tensor_of(storage, name);
+  return tensor_of(std::move(storage), name);
 }
 
 std::optional<Object> Client::find_object(std::string_view name) const {
-  const StorageRef storage = impl_->lease(name);
+  StorageRef storage = impl_->lease(name);
   if (!storage) return std::nullopt;
-  return decode_object(storage);
+  return decode_object(std::move(storage));
 }
 
 Tensor Client::open(std::string_view name_or_handle, OpenMode mode) const {
@@ -70,21 +72,21 @@ std::vector<Info> Client::list(std::string_view prefix) const {
 
 std::optional<Object> Client::wait_object(std::string_view name, std::uint64_t newer_than, Timeout timeout,
                                           const InterruptCheck& check) const {
-  const StorageRef storage = wait_newer(*impl_, name, newer_than, timeout, check);
+  StorageRef storage = wait_newer(*impl_, name, newer_than, timeout, check);
   if (!storage) return std::nullopt;
-  return decode_object(storage);
+  return decode_object(std::move(storage));
 }
 
 std::optional<Tensor> Client::wait(std::string_view name, std::uint64_t newer_than, Timeout timeout) const {
-  const StorageRef storage = wait_newer(*impl_, name, newer_than, timeout, {});
+  StorageRef storage = wait_newer(*impl_, name, newer_than, timeout, {});
   if (!storage) return std::nullopt;
-  return tensor_of(storage, name);
+  return tensor_of(std::move(storage), name);
 }
 
 std::optional<Bundle> Client::wait_bundle(std::string_view name, std::uint64_t newer_than, Timeout timeout) const {
-  const StorageRef storage = wait_newer(*impl_, name, newer_than, timeout, {});
+  StorageRef storage = wait_newer(*impl_, name, newer_than, timeout, {});
   if (!storage) return std::nullopt;
-  return bundle_of(storage, name);
+  return bundle_of(std::move(storage), name);
 }
 
 }  // namespace tensorbroker

@@ -15,27 +15,23 @@ namespace {
 using detail::Storage;
 using detail::StorageRef;
 
-Dims to_dims(const flatbuffers::Vector<std::int64_t>* values) {
-  return values != nullptr ? Dims(std::span(values->data(), values->size())) : Dims();
-}
-
 // REQUIRES: a verified spec, as are the sums and products of sizes below.
-Tensor decode_spec(const StorageRef& storage, const schema::TensorSpec& spec) {
-  return Tensor(storage, storage->data() + spec.offset(), static_cast<DType>(spec.dtype()),
-                Geometry{to_dims(spec.sizes()), to_dims(spec.strides()), 0});
+Tensor decode_spec(StorageRef storage, const schema::TensorSpec& spec) {
+  std::byte* const data = storage->data() + spec.offset();
+  return Tensor(std::move(storage), data, static_cast<DType>(spec.dtype()),
+                Geometry{Dims(numbers(spec.sizes())), Dims(numbers(spec.strides())), 0});
 }
 
 std::uint64_t nbytes_of(const schema::TensorSpec& spec) {
   std::uint64_t bytes = itemsize(static_cast<DType>(spec.dtype()));
-  if (spec.sizes() != nullptr) {
-    for (const std::int64_t size : *spec.sizes()) bytes *= static_cast<std::uint64_t>(size);
-  }
+  for (const std::int64_t size : numbers(spec.sizes())) bytes *= static_cast<std::uint64_t>(size);
   return bytes;
 }
 
 void describe_tensor(const schema::TensorSpec& spec, Info* info) {
   info->dtype = static_cast<DType>(spec.dtype());
-  if (spec.sizes() != nullptr) info->shape.assign(spec.sizes()->begin(), spec.sizes()->end());
+  const std::span<const std::int64_t> sizes = numbers(spec.sizes());
+  info->shape.assign(sizes.begin(), sizes.end());
   info->nbytes = nbytes_of(spec);
 }
 
@@ -67,8 +63,9 @@ std::string_view metadata_of(const schema::Header& header) noexcept {
   return header.metadata() != nullptr ? header.metadata()->string_view() : kNoMetadata;
 }
 
-Tensor decode_tensor(const StorageRef& storage) {
-  return decode_spec(storage, *verified_header(*storage.get()).tensors()->Get(0));
+Tensor decode_tensor(StorageRef storage) {
+  const schema::TensorSpec& spec = *verified_header(*storage.get()).tensors()->Get(0);
+  return decode_spec(std::move(storage), spec);
 }
 
 std::uint64_t described_nbytes(const Storage& storage) {
@@ -76,7 +73,7 @@ std::uint64_t described_nbytes(const Storage& storage) {
     return storage.nbytes();
   }
   const schema::TensorSpec& spec = *trusted_header(storage).tensors()->Get(0);
-  const Geometry geometry{to_dims(spec.sizes()), to_dims(spec.strides()), 0};
+  const Geometry geometry{Dims(numbers(spec.sizes())), Dims(numbers(spec.strides())), 0};
   return spec.offset() +
          static_cast<std::uint64_t>(checked_reach(geometry, itemsize(static_cast<DType>(spec.dtype()))));
 }
@@ -92,9 +89,9 @@ std::vector<Bundle::Member> decode_members(const StorageRef& storage) {
   return members;
 }
 
-Object decode_object(const StorageRef& storage) {
-  if (storage->state().is_bundle) return Bundle(storage);
-  return decode_tensor(storage);
+Object decode_object(StorageRef storage) {
+  if (storage->state().is_bundle) return Bundle(std::move(storage));
+  return decode_tensor(std::move(storage));
 }
 
 Info decode_info(const StorageRef& storage) {

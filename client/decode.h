@@ -29,14 +29,14 @@ const schema::Header& trusted_header(const detail::Storage& storage);
 std::string_view metadata_of(const schema::Header& header) noexcept;
 
 // The one tensor of a leased tensor entry.
-Tensor decode_tensor(const detail::StorageRef& storage);
+Tensor decode_tensor(detail::StorageRef storage);
 // The members of a leased bundle entry, in their order.
 std::vector<Bundle::Member> decode_members(const detail::StorageRef& storage);
 // Bytes from the storage's begin to behind the last element of the tensor that it holds; of a bundle's, and where there
 // is no header, the storage's length. A block is longer: it is padded.
 std::uint64_t described_nbytes(const detail::Storage& storage);
 // Whichever the storage holds. A bundle's members are decoded later.
-Object decode_object(const detail::StorageRef& storage);
+Object decode_object(detail::StorageRef storage);
 
 // What a listing says of a leased entry.
 Info decode_info(const detail::StorageRef& storage);

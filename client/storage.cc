@@ -136,6 +136,8 @@ bool Storage::try_retain() noexcept {
 }
 
 void Storage::release() noexcept {
+  // Nobody else can come to a leased storage once one reference is left, so that one needs no locked instruction.
+  if (kind() == StorageKind::kLeased && references_.load(std::memory_order_acquire) == 1) return destroy();
   if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
 }
 

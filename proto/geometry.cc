@@ -48,10 +48,6 @@ Dims::Dims(std::size_t count, std::int64_t value) {
 
 Dims::Dims(const Dims& other) : Dims(std::span<const std::int64_t>(other)) {}
 
-Dims::Dims(Dims&& other) noexcept : heap_(std::move(other.heap_)), size_(std::exchange(other.size_, 0)) {
-  std::copy(std::begin(other.inline_), std::end(other.inline_), std::begin(inline_));
-}
-
 Dims& Dims::operator=(const Dims& other) {
   if (this != &other) *this = Dims(other);
   return *this;
@@ -201,18 +197,17 @@ bool is_non_overlapping_and_dense(const Geometry& geometry) noexcept {
   return true;
 }
 
-bool lies_within(const Geometry& geometry, std::size_t itemsize, std::uint64_t storage_nbytes) noexcept {
-  const Dims& sizes = geometry.sizes;
-  const Dims& strides = geometry.strides;
-  if (sizes.size() != strides.size() || geometry.storage_offset < 0) return false;
+bool lies_within(std::span<const std::int64_t> sizes, std::span<const std::int64_t> strides,
+                 std::int64_t storage_offset, std::size_t itemsize, std::uint64_t storage_nbytes) noexcept {
+  if (sizes.size() != strides.size() || storage_offset < 0) return false;
   std::int64_t product = 1;
   for (const std::int64_t size : sizes) {
     if (size < 0) return false;
     if (__builtin_mul_overflow(product, std::max<std::int64_t>(size, 1), &product)) return false;
   }
   if (has_zero(sizes)) return true;
-  std::int64_t lowest = geometry.storage_offset;
-  std::int64_t highest = geometry.storage_offset;
+  std::int64_t lowest = storage_offset;
+  std::int64_t highest = storage_offset;
   for (std::size_t d = 0; d < sizes.size(); ++d) {
     std::int64_t reach = 0;
     if (__builtin_mul_overflow(sizes[d] - 1, strides[d], &reach)) return false;
@@ -221,6 +216,10 @@ bool lies_within(const Geometry& geometry, std::size_t itemsize, std::uint64_t s
   }
   const auto elements = static_cast<std::int64_t>(std::min<std::uint64_t>(storage_nbytes / itemsize, kMaxInt64));
   return lowest >= 0 && highest < elements;
+}
+
+bool lies_within(const Geometry& geometry, std::size_t itemsize, std::uint64_t storage_nbytes) noexcept {
+  return lies_within(geometry.sizes, geometry.strides, geometry.storage_offset, itemsize, storage_nbytes);
 }
 
 void check_geometry(const Geometry& geometry, std::size_t itemsize, std::uint64_t storage_nbytes) {

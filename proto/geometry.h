@@ -50,6 +50,8 @@ bool is_non_overlapping_and_dense(const Geometry& geometry) noexcept;
 // Whether `geometry` is well formed and every element that it reaches lies in a storage of `storage_nbytes` bytes.
 // The trust boundary: every field may hold anything, and nothing overflows. A geometry without elements reaches
 // nothing; its offset must not be negative. `itemsize` must not be 0.
+bool lies_within(std::span<const std::int64_t> sizes, std::span<const std::int64_t> strides,
+                 std::int64_t storage_offset, std::size_t itemsize, std::uint64_t storage_nbytes) noexcept;
 bool lies_within(const Geometry& geometry, std::size_t itemsize, std::uint64_t storage_nbytes) noexcept;
 
 // Throws InvalidArgumentError, naming the geometry and the storage, unless lies_within.

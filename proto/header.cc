@@ -16,27 +16,30 @@ constexpr std::size_t kMaxMembers = 65536;
 
 [[noreturn]] void refuse(const std::string& what) { throw InvalidArgumentError("the header is refused: " + what); }
 
+// Which FlatBuffers does not verify of a vector's elements.
+bool is_aligned(std::span<const std::int64_t> values) {
+  return values.empty() || reinterpret_cast<std::uintptr_t>(values.data()) % alignof(std::int64_t) == 0;
+}
+
 void check_spec(const schema::TensorSpec& spec, std::uint64_t block_bytes) {
   const auto dtype = dtype_from_code(spec.dtype());
   if (!dtype) refuse("there is no dtype with code " + std::to_string(spec.dtype()));
-  const std::size_t dims = spec.sizes() != nullptr ? spec.sizes()->size() : 0;
-  const std::size_t strides = spec.strides() != nullptr ? spec.strides()->size() : 0;
-  if (dims != strides || dims > kMaxDims) {
-    refuse(std::to_string(dims) + " sizes with " + std::to_string(strides) +
+  const std::span<const std::int64_t> sizes = numbers(spec.sizes());
+  const std::span<const std::int64_t> strides = numbers(spec.strides());
+  if (sizes.size() != strides.size() || sizes.size() > kMaxDims) {
+    refuse(std::to_string(sizes.size()) + " sizes with " + std::to_string(strides.size()) +
            " strides; they must be as many, at most " + std::to_string(kMaxDims));
   }
   if (spec.offset() > block_bytes || spec.offset() % itemsize(*dtype) != 0) {
     refuse("the offset " + std::to_string(spec.offset()) + " in a block of " + std::to_string(block_bytes) + " bytes");
   }
-  Geometry geometry;
-  for (std::size_t d = 0; d < dims; ++d) {
-    geometry.sizes.push_back(spec.sizes()->Get(static_cast<flatbuffers::uoffset_t>(d)));
-    geometry.strides.push_back(spec.strides()->Get(static_cast<flatbuffers::uoffset_t>(d)));
-  }
-  if (std::any_of(geometry.strides.begin(), geometry.strides.end(), [](std::int64_t s) { return s < 0; })) {
+  if (!is_aligned(sizes) || !is_aligned(strides)) refuse("its numbers do not begin at multiples of 8");
+  if (std::any_of(strides.begin(), strides.end(), [](std::int64_t s) { return s < 0; })) {
     refuse("negative strides; copy the tensor first");
   }
-  check_geometry(geometry, itemsize(*dtype), block_bytes - spec.offset());
+  const std::uint64_t room = block_bytes - spec.offset();
+  if (lies_within(sizes, strides, 0, itemsize(*dtype), room)) return;
+  check_geometry({Dims(sizes), Dims(strides), 0}, itemsize(*dtype), room);  // which says what is wrong
 }
 
 void check_members(const schema::Header& header) {

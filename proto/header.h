@@ -30,11 +30,16 @@ struct TensorSpec {
 // Serialises a header. REQUIRES: specs that check_header would accept. `metadata`: a JSON object, or empty.
 std::vector<std::byte> encode_header(std::span<const TensorSpec> specs, std::string_view metadata);
 
+// The sizes or strides of a verified spec; none where the field is absent.
+inline std::span<const std::int64_t> numbers(const flatbuffers::Vector<std::int64_t>* values) noexcept {
+  return values != nullptr ? std::span(values->data(), values->size()) : std::span<const std::int64_t>();
+}
+
 // Verifies the bytes as FlatBuffers (bounded size, depth and tables) and as tensors: known dtypes, as many strides as
-// sizes, none negative, every element within `block_bytes`, offsets aligned to the element; exactly one unnamed tensor,
-// or, in a bundle, at most 65,536 members with valid and distinct names; metadata of at most 64 KiB.
-// Returns the header as a view into `bytes`. Throws InvalidArgumentError with the offending value.
-// REQUIRES: `bytes` begin at a multiple of 8; copy what came nested in a message first.
+// sizes, aligned as numbers, none negative, every element within `block_bytes`, offsets aligned to the element; exactly
+// one unnamed tensor, or, in a bundle, at most 65,536 members with valid and distinct names; metadata of at most 64
+// KiB. Returns the header as a view into `bytes`. Throws InvalidArgumentError with the offending value. REQUIRES:
+// `bytes` begin at a multiple of 8; copy what came nested in a message first.
 const schema::Header& check_header(std::span<const std::byte> bytes, std::uint64_t block_bytes, bool is_bundle);
 
 }  // namespace tensorbroker

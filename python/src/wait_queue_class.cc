@@ -63,7 +63,7 @@ py::object find_newer(const Client& self, py::handle name, py::handle newer_than
   detail::StorageRef found;
   look_at_once(*self.impl(), to_name(name), &found);
   if (!found || version_of(found->generation()) <= version) return py::none();
-  return wrap(decode_object(found));
+  return wrap(decode_object(std::move(found)));
 }
 
 }  // namespace

@@ -7,12 +7,15 @@
 #ifndef TENSORBROKER_GEOMETRY_H_
 #define TENSORBROKER_GEOMETRY_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace tensorbroker {
 
@@ -33,7 +36,9 @@ class Dims {
   // `count` times `value`.
   Dims(std::size_t count, std::int64_t value);
   Dims(const Dims& other);
-  Dims(Dims&& other) noexcept;
+  Dims(Dims&& other) noexcept : heap_(std::move(other.heap_)), size_(std::exchange(other.size_, 0)) {
+    std::copy(std::begin(other.inline_), std::end(other.inline_), std::begin(inline_));
+  }
   Dims& operator=(const Dims& other);
   Dims& operator=(Dims&& other) noexcept;
   ~Dims() = default;
