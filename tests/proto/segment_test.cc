@@ -176,6 +176,16 @@ TEST_F(SegmentTest, IsCheckedAndUsedInOneCopyWhileSomebodyWritesToIt) {
   EXPECT_GT(refused, 0);
 }
 
+TEST_F(SegmentTest, IsWhatWasCheckedWhateverBecomesOfItsFirstPage) {
+  make_catalog().finish();
+  const Catalog opened = Catalog::open(name_, kId, Access::kReadOnly);
+  damage(SegmentKind::kCatalog, 0, std::string(kPageSize, '\xff'));
+  EXPECT_EQ(opened.segment().header().name()->str(), name_.segment(SegmentKind::kCatalog, kId));
+  EXPECT_EQ(opened.segment().instance(), (InstanceId{1, 2, 3}));
+  EXPECT_EQ(opened.tables().max_tensors(), 100u);
+  EXPECT_EQ(opened.options().runtime_dir, "/x");
+}
+
 TEST_F(SegmentTest, ThatIsTruncatedWhileItIsOpenedIsAnErrorAndNoSignal) {
   const SessionSegment made = SessionSegment::create(name_, kId, InstanceId{});
   const auto whole = static_cast<off_t>(made.segment().size());
