@@ -82,7 +82,7 @@ TEST_F(Resuming, ASuccessorKnowsTheProcess) {
 TEST_F(Resuming, AnHeirIsForTheChildrenOfItsParentAndThenForOne) {
   start();
   const RawSession session = attach();
-  const auto heir = map_and_lock_session(broker_->at().name(), session.heir, true);
+  const auto heir = map_and_lock_session(broker_->at().name(), session.heir, true, {});
   const pid_t child = fork();
   if (child == 0) {
     const bool grandchild_refused = hello_of_child(session.heir) == ErrorCode::kInvalidArgument;
@@ -104,7 +104,7 @@ TEST_F(Resuming, AChildMayWhoseParentHasEndedMeanwhile) {
   const pid_t parent = fork();
   if (parent == 0) {
     static const RawSession session = attach();
-    static const auto heir = map_and_lock_session(broker_->at().name(), session.heir, true);
+    static const auto heir = map_and_lock_session(broker_->at().name(), session.heir, true, {});
     const pid_t child = fork();
     if (child == 0) {
       while (!shared_->go) usleep(1000);
