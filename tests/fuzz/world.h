@@ -29,6 +29,7 @@ class Sink final : public broker::Channel {
   void send(const flatbuffers::FlatBufferBuilder& message) override;
   void close(const std::string& reason) override;
   pid_t peer_pid() const noexcept override { return 0; }
+  std::uint64_t peer_process() const noexcept override { return 0; }
 
   std::size_t replies() const { return replies_; }
   bool closed() const { return closed_; }
