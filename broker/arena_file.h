@@ -26,6 +26,7 @@ class ArenaFile {
   static ArenaFile open(const InstanceName& name, std::uint64_t id, std::uint64_t bytes);
 
   const std::string& name() const noexcept { return file_.name(); }
+  std::uint64_t size() const noexcept { return file_.size(); }
 
   // Gives `reserve` its pages, after freeing those of `punch` (always, whatever happens then). Works in slices, after
   // a look at what the file system has left. Returns 0, or the errno of what it ran into; then `reserve` has no pages.

@@ -1,6 +1,7 @@
 #include "broker/segment_file.h"
 
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,6 +25,11 @@ SegmentFile& SegmentFile::operator=(SegmentFile&& other) noexcept {
 
 SegmentFile::~SegmentFile() {
   if (fd_ >= 0) close(fd_);
+}
+
+std::uint64_t SegmentFile::size() const noexcept {
+  struct stat status{};
+  return fstat(fd_, &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
 bool SegmentFile::try_lock() const noexcept { return flock(fd_, LOCK_EX | LOCK_NB) == 0; }

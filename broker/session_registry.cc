@@ -20,9 +20,9 @@ constexpr std::chrono::milliseconds kLooks{1000};
 
 }  // namespace
 
-SessionRegistry::SessionRegistry(EventLoop& loop, Store& store, const SegmentGuards& guards,
+SessionRegistry::SessionRegistry(EventLoop& loop, Store& store, const TruncatedSessions& truncated,
                                  std::function<void()> on_change)
-    : loop_(loop), store_(store), guards_(guards), on_change_(std::move(on_change)), timer_(loop) {}
+    : loop_(loop), store_(store), truncated_(truncated), on_change_(std::move(on_change)), timer_(loop) {}
 
 SessionRegistry::Watched& SessionRegistry::watch(std::uint64_t session) {
   return watched_.emplace(session, Watched{Liveness(store_.name(), session), nullptr, nullptr}).first->second;
@@ -164,9 +164,9 @@ void SessionRegistry::remove(std::uint64_t session, const char* why) {
 }
 
 void SessionRegistry::revoke_truncated() {
-  if (guarded_faults() == faults_seen_) return;
-  faults_seen_ = guarded_faults();
-  for (const std::uint64_t session : guards_.truncated()) remove(session, "it truncated its segment");
+  if (segment_faults() == faults_seen_) return;
+  faults_seen_ = segment_faults();
+  for (const std::uint64_t session : truncated_.found()) remove(session, "it truncated its segment");
 }
 
 bool SessionRegistry::heir_in_waiting(std::uint64_t session) const { return store_.session_info(session).parent != 0; }

@@ -49,7 +49,7 @@ void Attachment::placed(const OwnExtent& own) {
 void Attachment::give_back(const std::vector<OwnExtent>& extents, std::uint64_t epoch) noexcept {
   std::vector<std::uint32_t> ids;
   for (const OwnExtent& extent : extents) {
-    ArenaMap::unmap_extent(extent.data, extent.bytes);
+    arena_->unmap_extent(extent.data, extent.bytes);
     ids.push_back(extent.id);
   }
   calls_->give_back(ids, epoch);

@@ -85,6 +85,7 @@ Segment Segment::create(const InstanceName& name, SegmentKind kind, std::uint64_
     object.truncate(static_cast<ipc::offset_t>(bytes));
     reserve_pages(object.get_mapping_handle().handle, 0, kPageSize, segment.name_);
     segment.region_ = ipc::mapped_region(object, ipc::read_write);
+    segment.guard(true);
   } catch (const ipc::interprocess_exception& e) {
     if (e.get_error_code() != ipc::already_exists_error) unlink_segment(segment.name_);
     throw_errno(e.get_native_error(), "cannot create the shared-memory segment " + segment.name_);
@@ -118,12 +119,15 @@ Segment Segment::open(const InstanceName& name, SegmentKind kind, std::uint64_t 
       throw CorruptSegmentError("the segment " + segment.name_ + " is shorter than its first page; it was truncated");
     }
     segment.region_ = ipc::mapped_region(object, mode);
+    segment.guard(access == Access::kReadWrite);
   } catch (const ipc::interprocess_exception& e) {
     throw_errno(e.get_native_error(), "cannot open the shared-memory segment " + segment.name_);
   }
   segment.verify(kind);
   return segment;
 }
+
+void Segment::guard(bool writable) { guard_ = GuardedMapping(data(), size(), 0, writable, *truncation_); }
 
 void Segment::verify(SegmentKind kind) {
   const Preamble* preamble = preamble_of(region_);
@@ -161,6 +165,7 @@ void Segment::check_range(std::uint64_t offset, std::uint64_t count, std::size_t
 }
 
 void Segment::release() noexcept {
+  guard_ = {};
   // mapped_region has no release: leave the mapping to a region that is never destroyed.
   new ipc::mapped_region(std::move(region_));
 }

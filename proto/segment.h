@@ -2,7 +2,8 @@
 //
 // The first page holds a fixed preamble (magic, layout version and hash, page size, boot id, instance id, kind) and a
 // size-prefixed FlatBuffers SegmentHeader. The magic is stored last: a segment without it was never finished, and a
-// successor deletes it. A Segment owns its mapping and no descriptor; move only. Not thread safe, the memory apart.
+// successor deletes it. A Segment owns its mapping and no descriptor; move only. Its mapping is guarded: where the
+// handler of SIGBUS is installed, pages that somebody truncated read as zeros. Not thread safe, the memory apart.
 
 #ifndef TENSORBROKER_PROTO_SEGMENT_H_
 #define TENSORBROKER_PROTO_SEGMENT_H_
@@ -11,9 +12,11 @@
 #include <boost/interprocess/mapped_region.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 
+#include "proto/guarded_mapping.h"
 #include "proto/schema/segment_generated.h"
 #include "proto/segment_name.h"
 
@@ -45,6 +48,8 @@ class Segment {
   const std::string& name() const noexcept { return name_; }
   const InstanceId& instance() const noexcept;
   const schema::SegmentHeader& header() const noexcept { return *header_; }
+  // From where on it was found truncated by a fault. Stays where it is when the segment is moved.
+  Truncation& truncation() const noexcept { return *truncation_; }
 
   // A pointer to `count` records at `offset`. Throws CorruptSegmentError where they do not lie within the segment.
   template <class Record>
@@ -53,15 +58,19 @@ class Segment {
     return reinterpret_cast<Record*>(data() + offset);
   }
 
-  // Gives up ownership of the mapping: the caller unmaps data()..size() itself (or lets it live for ever).
+  // Gives up ownership of the mapping, and its guard: the caller unmaps data()..size() itself (or lets it live for
+  // ever).
   void release() noexcept;
 
  private:
   void check_range(std::uint64_t offset, std::uint64_t count, std::size_t size, std::size_t alignment) const;
   void verify(SegmentKind kind);
+  void guard(bool writable);
 
   std::string name_;
   boost::interprocess::mapped_region region_;
+  std::unique_ptr<Truncation> truncation_ = std::make_unique<Truncation>();
+  GuardedMapping guard_;  // goes before the mapping
   const schema::SegmentHeader* header_ = nullptr;
 };
 
