@@ -26,6 +26,7 @@ class ArenaFile {
   static ArenaFile open(const InstanceName& name, std::uint64_t id, std::uint64_t bytes);
 
   const std::string& name() const noexcept { return file_.name(); }
+  std::uint64_t size() const noexcept { return file_.size(); }
 
   // As SegmentFile's.
   void share_with(gid_t group) const { file_.share_with(group); }

@@ -52,19 +52,19 @@ Daemon::Daemon(const Options& options, const Place& place, InstanceLock lock)
     : place_(place),
       lock_(std::move(lock)),
       names_(loop_, place, lock_,
-             {.segments_are_there = [this] { return segments_are_there(); },
+             {.what_is_lost = [this](InstanceNames::Look look) { return what_is_lost(look); },
               .listen = [this] { make_server(); },
               .end_instance = [this] { stop(false, {}); }}),
       opened_(open_or_clean_up(options, place, hooks(), lock_)),
-      sessions_(loop_, store_, guards_, [this] { housekeeping_.run(); }),
-      memory_(std::make_unique<MemoryWork>(loop_, store_, [this] { housekeeping_.run(); })),
+      sessions_(loop_, store_, truncated_, [this] { keep_house(); }),
+      memory_(std::make_unique<MemoryWork>(loop_, store_, [this] { keep_house(); })),
       idle_(loop_, store_, sessions_, [this] { stop(false, {}); }),
       housekeeping_(loop_, store_, sessions_, *memory_, idle_),
       services_{store_,
                 sessions_,
                 *memory_,
                 std::chrono::steady_clock::now(),
-                [this] { housekeeping_.run(); },
+                [this] { keep_house(); },
                 [this](bool keep, std::function<void()> answered) { stop(keep, std::move(answered)); }} {
   if (opened_.adopted) sessions_.adopt_all();
   loop_.on_end_signal([this](int signal) {
@@ -83,25 +83,36 @@ Daemon::~Daemon() = default;
 StoreHooks Daemon::hooks() {
   return {.mapped =
               [this](SessionSegment& session) {
-                guards_.add(session);
+                truncated_.add(session);
                 names_.add_session(session);
               },
           .unmapping =
               [this](SessionSegment& session) {
                 names_.forget_session(session);
-                guards_.remove(session);
+                truncated_.remove(session);
               }};
 }
 
-bool Daemon::segments_are_there() const {
-  const auto is_there = [](const std::string& segment) {
-    return access((std::string(kShmDirectory) + "/" + segment).c_str(), F_OK) == 0;
-  };
-  if (!is_there(store_.catalog().segment().name()) || !is_there(store_.arena().name())) return false;
-  const std::vector<std::uint64_t> sessions = store_.sessions();
-  return std::all_of(sessions.begin(), sessions.end(), [&](std::uint64_t session) {
-    return is_there(place_.name.segment(SegmentKind::kSession, session));
-  });
+std::string Daemon::what_is_lost(InstanceNames::Look look) const {
+  const std::string catalog = store_.catalog().segment().name();
+  const std::string arena = store_.arena().name();
+  if (store_.catalog_is_truncated()) return catalog + " was truncated";
+  if (store_.arena().size() < store_.options().arena_bytes) return arena + " was truncated";
+  if (look == InstanceNames::Look::kSizes) return {};
+  std::vector<std::string> segments{catalog, arena};
+  for (const std::uint64_t session : store_.sessions()) {
+    segments.push_back(place_.name.segment(SegmentKind::kSession, session));
+  }
+  for (const std::string& segment : segments) {
+    if (access((std::string(kShmDirectory) + "/" + segment).c_str(), F_OK) != 0) return segment + " was removed";
+  }
+  return {};
+}
+
+// What is left of a truncated catalog is nothing to work on.
+void Daemon::keep_house() {
+  if (store_.catalog().segment().truncation().any()) return names_.look(InstanceNames::Look::kSizes);
+  housekeeping_.run();
 }
 
 // The socket's name may be there already, as another one's that nobody listens on.
@@ -124,7 +135,7 @@ void Daemon::listen() {
 }
 
 void Daemon::run() {
-  housekeeping_.run();
+  keep_house();
   loop_.run();
   if (keep_) {
     spdlog::info("ending; everything is left to a successor");

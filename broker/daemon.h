@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "broker/event_loop.h"
 #include "broker/housekeeping.h"
@@ -14,11 +15,11 @@
 #include "broker/instance_names.h"
 #include "broker/memory_work.h"
 #include "broker/options.h"
-#include "broker/segment_guards.h"
 #include "broker/server.h"
 #include "broker/services.h"
 #include "broker/session_registry.h"
 #include "broker/startup.h"
+#include "broker/truncated_sessions.h"
 
 namespace tensorbroker::broker {
 
@@ -38,7 +39,9 @@ class Daemon {
   StoreHooks hooks();
   void make_server();
   void listen();
-  bool segments_are_there() const;
+  // Which segment of the instance is not what it was, and why; "" for none.
+  std::string what_is_lost(InstanceNames::Look look) const;
+  void keep_house();
   // Asks run() to return; the first one counts.
   void stop(bool keep, std::function<void()> answered);
   void end_in_order();
@@ -47,7 +50,7 @@ class Daemon {
   EventLoop loop_;
   const Place place_;
   InstanceLock lock_;
-  SegmentGuards guards_;
+  TruncatedSessions truncated_;
   InstanceNames names_;
   Opened opened_;
   Store& store_ = opened_.store;

@@ -20,12 +20,16 @@ std::string path_of(const std::string& segment) { return std::string(kShmDirecto
 }  // namespace
 
 InstanceNames::InstanceNames(EventLoop& loop, const Place& place, InstanceLock& lock, Actions actions)
-    : place_(place), lock_(lock), actions_(std::move(actions)), watch_(loop, [this] { look(); }), again_(loop) {}
+    : place_(place),
+      lock_(lock),
+      actions_(std::move(actions)),
+      watch_(loop, [this](bool names) { look(names ? Look::kNames : Look::kSizes); }),
+      again_(loop) {}
 
 void InstanceNames::start(const std::string& catalog, const std::string& arena) {
   started_ = true;
-  watch_.watch_file(path_of(catalog));
-  watch_.watch_file(path_of(arena));
+  watch_.watch_file(path_of(catalog), true);
+  watch_.watch_file(path_of(arena), true);
   watch_places();
 }
 
@@ -38,18 +42,20 @@ void InstanceNames::add_session(const SessionSegment& session) { watch_.watch_fi
 
 void InstanceNames::forget_session(const SessionSegment& session) { watch_.forget(path_of(session.segment().name())); }
 
-void InstanceNames::look() {
+void InstanceNames::look(Look look) {
   if (!started_ || ended_) return;
-  if (!actions_.segments_are_there()) {
+  if (const std::string lost = actions_.what_is_lost(look); !lost.empty()) {
     ended_ = true;
     spdlog::error(
-        "a segment of this instance was removed from /dev/shm: the instance ends, and readers keep what they "
-        "hold; keep cleaners away from /dev/shm/tensorbroker.*");
+        "{}: the instance ends, and readers keep what is left of what they hold; keep cleaners and other programs away "
+        "from /dev/shm/tensorbroker.*",
+        lost);
     return actions_.end_instance();
   }
+  if (look == Look::kSizes) return;
   const bool lock_kept = keep_lock();
   const bool socket_kept = keep_socket();
-  if (!lock_kept || !socket_kept) again_.start(kAgain, [this] { look(); });
+  if (!lock_kept || !socket_kept) again_.start(kAgain, [this] { this->look(Look::kNames); });
 }
 
 // False: to be tried again.

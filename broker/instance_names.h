@@ -2,12 +2,13 @@
 // directory.
 //
 // What a cleaner removed is put back where that can be: the lock is taken anew, the socket bound anew. A segment's name
-// cannot: whoever comes next would find a part of the instance, and so it has to end. On the loop's thread; sleeps
-// while nobody removes anything.
+// cannot, nor can the pages of a catalog or arena that somebody truncated: whoever comes next would find a part of the
+// instance, and so it has to end. On the loop's thread; sleeps while nobody touches anything.
 
 #ifndef TENSORBROKER_BROKER_INSTANCE_NAMES_H_
 #define TENSORBROKER_BROKER_INSTANCE_NAMES_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -21,10 +22,11 @@ namespace tensorbroker::broker {
 
 class InstanceNames {
  public:
+  enum class Look : std::uint8_t { kSizes, kNames };  // at the segments: whether they were truncated; or removed, too
   struct Actions {
-    std::function<bool()> segments_are_there;
-    std::function<void()> listen;        // binds the socket anew; may throw Error
-    std::function<void()> end_instance;  // called once
+    std::function<std::string(Look)> what_is_lost;  // a segment and its fate; "" for none
+    std::function<void()> listen;                   // binds the socket anew; may throw Error
+    std::function<void()> end_instance;             // called once
   };
 
   InstanceNames(EventLoop& loop, const Place& place, InstanceLock& lock, Actions actions);
@@ -36,8 +38,9 @@ class InstanceNames {
   // Before its name is removed.
   void forget_session(const SessionSegment& session);
 
+  void look(Look look);
+
  private:
-  void look();
   bool keep_lock();
   bool keep_socket();
   void watch_places();

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <tensorbroker/sigbus.h>
 
 #include <csignal>
 #include <exception>
@@ -11,7 +12,6 @@
 
 #include "broker/daemon.h"
 #include "broker/detach.h"
-#include "broker/guard.h"
 #include "broker/log.h"
 #include "broker/options.h"
 #include "broker/readiness.h"
@@ -48,7 +48,7 @@ int run(int argc, char** argv) {
     std::signal(SIGPIPE, SIG_IGN);
     umask(0077);
     raise_descriptor_limit();
-    install_guard();
+    install_sigbus_handler();
     Readiness readiness(detached.parent_fd, detached.ready_fd);
     try {
       serve(options, place, readiness);

@@ -18,25 +18,38 @@ using boost::system::error_code;
 
 // Shared with the handler, which may run after the watch itself is gone.
 struct NameWatch::State : std::enable_shared_from_this<State> {
-  State(asio::io_context& context, int fd, std::function<void()> task)
+  State(asio::io_context& context, int fd, std::function<void(bool)> task)
       : descriptor(context, fd), look(std::move(task)) {}
 
   void wait() {
     descriptor.async_wait(asio::posix::stream_descriptor::wait_read, [self = shared_from_this()](error_code error) {
       if (error || !self->descriptor.is_open()) return;
-      std::array<std::byte, 4096> events{};
-      while (read(self->descriptor.native_handle(), events.data(), events.size()) > 0) {
-      }
+      const bool names = self->read_events();
       self->wait();
-      self->look();
+      self->look(names);
     });
   }
 
+  // Whether any is about a name.
+  bool read_events() {
+    bool names = false;
+    alignas(inotify_event) std::array<char, 4096> events{};
+    ssize_t bytes = 0;
+    while ((bytes = read(descriptor.native_handle(), events.data(), events.size())) > 0) {
+      for (ssize_t at = 0; at < bytes;) {
+        const auto* event = reinterpret_cast<const inotify_event*>(events.data() + at);
+        names = names || event->mask != IN_MODIFY;
+        at += static_cast<ssize_t>(sizeof *event + event->len);
+      }
+    }
+    return names;
+  }
+
   asio::posix::stream_descriptor descriptor;
-  const std::function<void()> look;
+  const std::function<void(bool)> look;
 };
 
-NameWatch::NameWatch(EventLoop& loop, std::function<void()> look) {
+NameWatch::NameWatch(EventLoop& loop, std::function<void(bool)> look) {
   const int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
   if (fd < 0) {
     spdlog::warn("a cleaner of /dev/shm would go unnoticed: no inotify: {}", std::strerror(errno));
@@ -52,7 +65,9 @@ NameWatch::~NameWatch() {
 }
 
 // A file's name is an attribute: the number of its links.
-void NameWatch::watch_file(const std::string& path) { watch(path, IN_ATTRIB | IN_MOVE_SELF); }
+void NameWatch::watch_file(const std::string& path, bool length) {
+  watch(path, IN_ATTRIB | IN_MOVE_SELF | (length ? IN_MODIFY : 0U));
+}
 
 void NameWatch::watch_directory(const std::string& path) {
   watch(path, IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);

@@ -1,4 +1,5 @@
-// Tells when names that others find this broker by may be gone: a cleaner was at /dev/shm or at the runtime directory.
+// Tells when names that others find this broker by may be gone, or files behind them shorter: somebody was at /dev/shm
+// or at the runtime directory.
 //
 // One inotify descriptor; where there is none to be had it never tells, and says so in the log. Nothing wakes while
 // nothing happens to the names. On the loop's thread.
@@ -18,14 +19,16 @@ namespace tensorbroker::broker {
 
 class NameWatch {
  public:
-  // `look`: called after something happened to a watched name; it looks for itself what is gone.
-  NameWatch(EventLoop& loop, std::function<void()> look);
+  // `look`: called after something happened to a watched name (true), or to a length alone (false); it looks for itself
+  // what is gone.
+  NameWatch(EventLoop& loop, std::function<void(bool)> look);
   NameWatch(const NameWatch&) = delete;
   NameWatch& operator=(const NameWatch&) = delete;
   ~NameWatch();
 
-  // A file whose name should stay. Replaces an earlier watch of the same path.
-  void watch_file(const std::string& path);
+  // A file whose name should stay, and with `length` its length too (this process's own fallocate tells as well).
+  // Replaces an earlier watch of the same path.
+  void watch_file(const std::string& path, bool length = false);
   // A directory that should stay, and the names in it.
   void watch_directory(const std::string& path);
   // Before this process removes the name itself.

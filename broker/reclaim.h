@@ -1,9 +1,11 @@
 // The broker's half of the agreement on leases (proto/lease.h): which entries any session names.
 //
-// What is to be freed was unlinked before, by seq_cst stores. Then, in this order: a full fence; every ring word back
-// to 0, so that whoever lets go from here on rings again; each lease table up to its high-water mark, a parent's
-// before its heirs', since a fork copies leases from the one to the other. An entry that this finds unnamed can never
-// be named again. A template over the word, for the model tests. One thread only, against any number of readers.
+// What is to be freed was unlinked before, by seq_cst stores. Then, in this order: every ring word back to 0, so that
+// whoever lets go from here on rings again; each lease table up to its high-water mark, a parent's before its heirs',
+// since a fork copies leases from the one to the other. An entry that this finds unnamed can never be named again.
+// No fence: all of these accesses, and the readers', are seq_cst, and so have one order that everybody agrees on. (The
+// model has store buffers and knows no fences.) A template over the word, for the model tests. One thread only, against
+// any number of readers.
 
 #ifndef TENSORBROKER_BROKER_RECLAIM_H_
 #define TENSORBROKER_BROKER_RECLAIM_H_
@@ -38,7 +40,6 @@ void for_each_lease(const BasicLeaseTable<W>& table, Visit&& visit) {
 // Which of the first `entries` entries the tables name. `tables`: parents before their heirs.
 template <class W>
 std::vector<bool> leased_entries(const std::vector<BasicLeaseTable<W>>& tables, std::uint64_t entries) {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   for (const auto& table : tables) table.control->ring.store(0, std::memory_order_seq_cst);
   std::vector<bool> leased(entries);
   for (const auto& table : tables) {

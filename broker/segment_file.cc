@@ -28,6 +28,11 @@ SegmentFile::~SegmentFile() {
   if (fd_ >= 0) close(fd_);
 }
 
+std::uint64_t SegmentFile::size() const noexcept {
+  struct stat status{};
+  return fstat(fd_, &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+}
+
 // Members of a group that may read the file can lock it, too, but only for reading: that is no broker's lock, and must
 // not keep a successor from its instance.
 bool SegmentFile::try_lock() const noexcept {

@@ -29,6 +29,9 @@ class SegmentFile {
   int fd() const noexcept { return fd_; }
   const std::string& name() const noexcept { return name_; }
 
+  // Bytes; 0 where the system does not say.
+  std::uint64_t size() const noexcept;
+
   // Locks the file for writing until this is destroyed; false where another process has it locked so.
   bool try_lock() const noexcept;
 

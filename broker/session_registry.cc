@@ -23,11 +23,11 @@ constexpr std::chrono::milliseconds kBetweenLooksAtAll{10};
 
 }  // namespace
 
-SessionRegistry::SessionRegistry(EventLoop& loop, Store& store, const SegmentGuards& guards,
+SessionRegistry::SessionRegistry(EventLoop& loop, Store& store, const TruncatedSessions& truncated,
                                  std::function<void()> on_change)
     : loop_(loop),
       store_(store),
-      guards_(guards),
+      truncated_(truncated),
       on_change_(std::move(on_change)),
       closings_(loop, [this](std::uint64_t session) { somebody_closed(session); }),
       timer_(loop) {}
@@ -224,9 +224,9 @@ bool SessionRegistry::remove_ended() {
 }
 
 void SessionRegistry::revoke_truncated() {
-  if (guarded_faults() == faults_seen_) return;
-  faults_seen_ = guarded_faults();
-  for (const std::uint64_t session : guards_.truncated()) remove(session, "it truncated its segment");
+  if (segment_faults() == faults_seen_) return;
+  faults_seen_ = segment_faults();
+  for (const std::uint64_t session : truncated_.found()) remove(session, "it truncated its segment");
 }
 
 bool SessionRegistry::heir_in_waiting(std::uint64_t session) const { return store_.session_info(session).parent != 0; }

@@ -23,15 +23,15 @@
 #include "broker/closing_watch.h"
 #include "broker/event_loop.h"
 #include "broker/liveness.h"
-#include "broker/segment_guards.h"
 #include "broker/store.h"
+#include "broker/truncated_sessions.h"
 
 namespace tensorbroker::broker {
 
 class SessionRegistry {
  public:
   // `on_change` is called after a look of the registry's own that may have freed something; not within a call.
-  SessionRegistry(EventLoop& loop, Store& store, const SegmentGuards& guards, std::function<void()> on_change);
+  SessionRegistry(EventLoop& loop, Store& store, const TruncatedSessions& truncated, std::function<void()> on_change);
 
   // Looks after every session that the store has, as a successor does: until all of them have connected again, retired
   // entries are looked at each second, since a release rung at a dead broker is lost.
@@ -93,7 +93,7 @@ class SessionRegistry {
 
   EventLoop& loop_;
   Store& store_;
-  const SegmentGuards& guards_;
+  const TruncatedSessions& truncated_;
   std::function<void()> on_change_;
   std::map<std::uint64_t, Watched> watched_;
   ClosingWatch closings_;

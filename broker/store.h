@@ -141,6 +141,9 @@ class Store {
   std::uint64_t catalog_id() const noexcept;
   std::uint64_t arena_id() const noexcept;
   const ArenaFile& arena() const noexcept;
+  // Whether somebody truncated it, as a fault has shown or the length of its file does. Nothing may be done then but
+  // close_root() and unlink_all().
+  bool catalog_is_truncated() const;
   // The options in force: those of the catalog, changed by set_limits.
   const CatalogOptions& options() const noexcept;
   // For a successor that was told otherwise by explicit flags. `capacity` is cut down to the arena's address range.
@@ -255,6 +258,7 @@ class Store {
 
  private:
   explicit Store(std::unique_ptr<State> state);
+  void punch_unneeded();
 
   std::unique_ptr<State> state_;
 };

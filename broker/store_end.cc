@@ -11,8 +11,13 @@ void Store::close_root() {
   s.wake_all();
 }
 
+bool Store::catalog_is_truncated() const {
+  const Segment& segment = state_->catalog.segment();
+  return segment.truncation().any() || state_->file.size() < segment.size();
+}
+
 // One who holds a single tensor would otherwise keep the whole arena in memory.
-void Store::unlink_all() {
+void Store::punch_unneeded() {
   State& s = *state_;
   RangeSet unneeded;
   unneeded.insert({kPageSize, s.options.arena_bytes - kPageSize});
@@ -25,6 +30,11 @@ void Store::unlink_all() {
     unneeded.erase({begin, round_up_to_page(block.end()) - begin});
   }
   for (const Range& range : unneeded.ranges()) s.arena.punch(range);
+}
+
+void Store::unlink_all() {
+  State& s = *state_;
+  if (!catalog_is_truncated()) punch_unneeded();  // else nothing says what is held
   while (!s.sessions.empty()) s.forget(s.sessions.begin()->first);
   unlink_segment(s.arena.name());
   unlink_segment(s.file.name());  // last: a successor that finds it finishes what is left

@@ -23,6 +23,7 @@ std::vector<std::int64_t> values_of(const Tensor& tensor) {
   if (values.empty()) return values;
   copy_convert(contiguous_geometry(tensor.sizes()), kInt64, reinterpret_cast<std::byte*>(values.data()),
                tensor.geometry(), tensor.dtype(), base_of(tensor));
+  check_intact(tensor);
   return values;
 }
 

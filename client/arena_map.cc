@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
+#include <utility>
 
 #include "proto/limits.h"
 #include "tensorbroker/error.h"
@@ -44,13 +46,24 @@ ArenaMap::ArenaMap(const InstanceName& name, std::uint64_t id)
 }
 
 ArenaMap::~ArenaMap() {
-  for (const auto& [offset, mapped] : mutables_) munmap(mapped.data, mapped.bytes);
+  for (auto& [offset, mapped] : mutables_) {
+    mapped.guard = {};
+    munmap(mapped.data, mapped.bytes);
+  }
   if (is_ours(fd_)) close(fd_);
 }
 
 bool ArenaMap::is_ours(int fd) const noexcept {
   struct stat status{};
   return fd >= 0 && fstat(fd, &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
+}
+
+std::optional<std::uint64_t> ArenaMap::file_size() noexcept {
+  const std::lock_guard held(mutex_);
+  struct stat status{};
+  const int fd = descriptor();
+  if (fd < 0 || fstat(fd, &status) != 0) return std::nullopt;
+  return static_cast<std::uint64_t>(status.st_size);
 }
 
 int ArenaMap::descriptor() noexcept {
@@ -76,6 +89,18 @@ std::byte* ArenaMap::map(std::uint64_t offset, std::uint64_t bytes, int flags) n
   return p == MAP_FAILED ? nullptr : static_cast<std::byte*>(p) + (offset - begin);
 }
 
+GuardedMapping ArenaMap::guard(std::byte* data, std::uint64_t offset, std::uint64_t bytes) const noexcept {
+  const Pages pages(data, bytes);
+  return {pages.begin, pages.length, page_start(offset), true, segment_.truncation()};
+}
+
+void ArenaMap::keep_guard(std::byte* data, std::uint64_t offset, std::uint64_t bytes) noexcept {
+  try {
+    guards_[data] = guard(data, offset, bytes);
+  } catch (const std::bad_alloc&) {  // it can be used without
+  }
+}
+
 void ArenaMap::throw_unmappable(std::uint64_t bytes) const {
   const int error = errno;
   const std::string what =
@@ -91,10 +116,15 @@ std::byte* ArenaMap::map_extent(std::uint64_t offset, std::uint64_t bytes) {
   std::byte* data = map(offset, bytes, MAP_SHARED);
   if (data == nullptr) throw_unmappable(bytes);
   madvise(data, bytes, MADV_DONTFORK);
+  keep_guard(data, offset, bytes);
   return data;
 }
 
-void ArenaMap::unmap_extent(std::byte* data, std::uint64_t bytes) noexcept { munmap(data, bytes); }
+void ArenaMap::unmap_extent(std::byte* data, std::uint64_t bytes) noexcept {
+  const std::lock_guard held(mutex_);
+  guards_.erase(data);
+  munmap(data, bytes);
+}
 
 // ---------------------------------------------------------------- mutable blocks
 
@@ -107,7 +137,7 @@ std::byte* ArenaMap::map_mutable(std::uint64_t offset, std::uint64_t bytes) {
   }
   std::byte* data = map(offset, bytes, MAP_SHARED);
   if (data == nullptr) throw_unmappable(bytes);
-  mutables_[offset] = {data, bytes, 1};
+  mutables_.emplace(offset, Mutable{data, bytes, 1, guard(data, offset, bytes)});
   return data;
 }
 
@@ -115,8 +145,10 @@ void ArenaMap::unmap_mutable(std::uint64_t offset) noexcept {
   const std::lock_guard held(mutex_);
   const auto at = mutables_.find(offset);
   if (at == mutables_.end() || --at->second.users > 0) return;
-  munmap(at->second.data, at->second.bytes);
+  std::byte* const data = at->second.data;
+  const std::uint64_t bytes = at->second.bytes;
   mutables_.erase(at);
+  munmap(data, bytes);
 }
 
 // ---------------------------------------------------------------- private pages
@@ -128,12 +160,18 @@ std::byte* ArenaMap::map_private(std::uint64_t offset, std::uint64_t bytes) noex
   }
   const std::lock_guard held(mutex_);
   std::byte* data = map(offset, bytes, MAP_PRIVATE);
-  if (data == nullptr) private_mappings.fetch_sub(1);
+  if (data == nullptr) {
+    private_mappings.fetch_sub(1);
+  } else {
+    keep_guard(data, offset, bytes);
+  }
   return data;
 }
 
 bool ArenaMap::unmap_private(std::byte* data, std::uint64_t bytes) noexcept {
   const Pages pages(data, bytes);
+  const std::lock_guard held(mutex_);
+  guards_.erase(data);
   if (munmap(pages.begin, pages.length) != 0) return false;
   private_mappings.fetch_sub(1);
   return true;

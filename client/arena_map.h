@@ -3,7 +3,8 @@
 // The read-only mapping is inherited by forked children; own extents are not (MADV_DONTFORK), since a child of a killed
 // parent would write into what was granted to somebody else. Writable mappings of mutable blocks are inherited: the
 // child has leases of its own for them. The file's descriptor is kept, compared with the arena's device and inode
-// before each use, and opened again by name where the user closed it. Thread safe.
+// before each use, and opened again by name where the user closed it. Every mapping is guarded (guarded_mapping.h), and
+// what a fault in one of them found gone is noted for the arena as a whole. Thread safe.
 
 #ifndef TENSORBROKER_CLIENT_ARENA_MAP_H_
 #define TENSORBROKER_CLIENT_ARENA_MAP_H_
@@ -15,8 +16,10 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 
+#include "proto/guarded_mapping.h"
 #include "proto/segment.h"
 
 namespace tensorbroker {
@@ -38,10 +41,14 @@ class ArenaMap {
   bool contains(std::uint64_t offset, std::uint64_t bytes) const noexcept {
     return offset <= size() && bytes <= size() - offset;
   }
+  // What faults have found gone.
+  const Truncation& truncation() const noexcept { return segment_.truncation(); }
+  // The length of the file now; nullopt where it cannot be opened any more. One system call.
+  std::optional<std::uint64_t> file_size() noexcept;
 
   // ---- own extents: writable, not inherited. REQUIRES: whole pages. Throws Error with errno's text.
   std::byte* map_extent(std::uint64_t offset, std::uint64_t bytes);
-  static void unmap_extent(std::byte* data, std::uint64_t bytes) noexcept;
+  void unmap_extent(std::byte* data, std::uint64_t bytes) noexcept;
 
   // ---- mutable blocks opened "r+": one writable mapping for each block and process, counted.
   std::byte* map_mutable(std::uint64_t offset, std::uint64_t bytes);
@@ -50,7 +57,7 @@ class ArenaMap {
   // ---- copy-on-write pages over a block: null where no more mappings are to be had. Whole pages are mapped, so that
   // its neighbours in the first and last one show, too. unmap_private() says whether it worked.
   std::byte* map_private(std::uint64_t offset, std::uint64_t bytes) noexcept;
-  static bool unmap_private(std::byte* data, std::uint64_t bytes) noexcept;
+  bool unmap_private(std::byte* data, std::uint64_t bytes) noexcept;
 
   // ---- fork, in the child: what was an extent of the parent's at `data`, as private pages at the same addresses; or,
   // for mutable blocks that the child leases, shared ones. PROT_NONE where that fails.
@@ -69,10 +76,13 @@ class ArenaMap {
     std::byte* data;
     std::uint64_t bytes;
     std::size_t users;
+    GuardedMapping guard;
   };
   // Those that use fd_ are called under mutex_, or in a child that is being forked.
   int descriptor() noexcept;  // -1 where the arena's file cannot be opened any more
   std::byte* map(std::uint64_t offset, std::uint64_t bytes, int flags) noexcept;
+  GuardedMapping guard(std::byte* data, std::uint64_t offset, std::uint64_t bytes) const noexcept;
+  void keep_guard(std::byte* data, std::uint64_t offset, std::uint64_t bytes) noexcept;
   [[noreturn]] void throw_unmappable(std::uint64_t bytes) const;
   bool is_ours(int fd) const noexcept;
   void inherit(std::byte* data, std::uint64_t offset, std::uint64_t bytes, int flags) noexcept;
@@ -84,7 +94,8 @@ class ArenaMap {
   ino_t inode_ = 0;
   std::mutex mutex_;
   int fd_ = -1;
-  std::map<std::uint64_t, Mutable> mutables_;  // by block offset
+  std::map<std::uint64_t, Mutable> mutables_;          // by block offset
+  std::map<const std::byte*, GuardedMapping> guards_;  // of extents and private pages, by where they were mapped
 };
 
 }  // namespace tensorbroker

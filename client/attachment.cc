@@ -77,6 +77,7 @@ detail::StorageRef Attachment::leased_storage(std::uint32_t cell, EntryId id, st
   storage->entry_ = id;
   storage->state_ = EntryState::unpack(entry.state.load(std::memory_order_relaxed));
   storage->attachment_ = this;
+  storage->block_offset_ = offset;
   storage->generation_.store(live(generation), std::memory_order_relaxed);
   detail::StorageRef made(storage);
   if (!arena_->contains(offset, bytes)) {
@@ -84,6 +85,7 @@ detail::StorageRef Attachment::leased_storage(std::uint32_t cell, EntryId id, st
                               " names a block beyond the arena");
   }
   storage->nbytes_ = bytes;
+  check_intact(offset, bytes);
   if (bytes != 0) storage->data_ = const_cast<std::byte*>(arena_->data()) + offset;
   return made;
 }
@@ -108,6 +110,10 @@ LookupStatus Attachment::look_up(std::string_view name, std::uint64_t hash, Leas
   const LookupStatus status = lookup(
       catalog_.view(), hash, taking.cell(), [&](EntryId e) { return catalog_.entry_has_name(e, hash, name); },
       [this] { ring(); }, &id);
+  if (lost_tables()) {  // so zeros may have been read, or the lease is not where the broker looks
+    if (status == LookupStatus::kHeld) release_lease(taking.cell(), catalog_.entry(id), [this] { ring(); });
+    return LookupStatus::kClosed;
+  }
   if (status == LookupStatus::kHeld) {
     const std::uint64_t generation = catalog_.entry(id).generation.load(std::memory_order_relaxed);
     *found = leased_storage(std::move(taking), id, generation);
@@ -180,8 +186,7 @@ detail::StorageRef Attachment::open_writable(const detail::StorageRef& leased, c
 
 void Attachment::make_writable(detail::Storage& storage) {
   if (storage.nbytes_ != 0) {
-    const auto offset = static_cast<std::uint64_t>(storage.data_ - arena_->data());
-    storage.data_ = arena_->map_mutable(offset, storage.nbytes_);
+    storage.data_ = arena_->map_mutable(storage.block_offset_, storage.nbytes_);
     storage.own_mapping_ = true;
   }
   storage.writable_.store(true, std::memory_order_release);
@@ -195,12 +200,11 @@ void Attachment::give_up(std::uint32_t cell, EntryId entry) noexcept {
 }
 
 void Attachment::unmap_mutable(const detail::Storage& storage) noexcept {
-  arena_->unmap_mutable(catalog_.entry(storage.entry_).block_offset.load(std::memory_order_relaxed));
+  arena_->unmap_mutable(storage.block_offset_);
 }
 
 std::byte* Attachment::map_private(const detail::Storage& leased) noexcept {
-  return arena_->map_private(catalog_.entry(leased.entry_).block_offset.load(std::memory_order_relaxed),
-                             leased.nbytes_);
+  return arena_->map_private(leased.block_offset_, leased.nbytes_);
 }
 
 // Called under a stripe's lock: never waits.
@@ -208,10 +212,47 @@ void Attachment::ring() noexcept {
   if (session_->control().ring.exchange(1, std::memory_order_seq_cst) == 0) channel_->ring();
 }
 
+// ---------------------------------------------------------------- truncated segments
+
+// What the catalog says is not known any more, or what this session leases is not known to the broker.
+bool Attachment::lost_tables() const noexcept {
+  return segment_faults() != 0 && !detached_.load() &&
+         (catalog_.segment().truncation().any() || session_->segment().truncation().any());
+}
+
+void Attachment::check_intact() {
+  if (!lost_tables()) return;
+  end();
+  throw_ended();
+}
+
+void Attachment::check_intact(std::uint64_t offset, std::uint64_t bytes) {
+  if (segment_faults() == 0) return;
+  check_intact();
+  if (has_lost(offset, bytes)) throw_lost();
+}
+
+bool Attachment::has_lost(std::uint64_t offset, std::uint64_t bytes) noexcept {
+  if (segment_faults() == 0 || detached_.load()) return false;
+  return lost_tables() || (arena_->truncation().any() && is_cut_off(offset, bytes));
+}
+
+bool Attachment::is_cut_off(std::uint64_t offset, std::uint64_t bytes) noexcept {
+  if (detached_.load() || bytes == 0) return false;
+  return arena_->truncation().reaches(offset + bytes) ||
+         arena_->file_size().value_or(~std::uint64_t{0}) < offset + bytes;
+}
+
+void Attachment::throw_lost() const {
+  throw CorruptSegmentError("a segment of the instance '" + target_.name.instance +
+                            "' was truncated, and bytes of this tensor are lost; put it again once a new instance has "
+                            "begun, and keep other programs away from /dev/shm/tensorbroker.*");
+}
+
 // ---------------------------------------------------------------- the end
 
 bool Attachment::has_ended() const noexcept {
-  if (ended_.load(std::memory_order_acquire) || detached_.load() || is_orphan()) return true;
+  if (ended_.load(std::memory_order_acquire) || detached_.load() || is_orphan() || lost_tables()) return true;
   return catalog_.root().index.load(std::memory_order_seq_cst) == kClosedRoot;
 }
 
@@ -257,8 +298,8 @@ bool Attachment::detach_if_unused() noexcept {
 
 // The session goes last: its lock says that nothing else of this process is mapped any more.
 void Attachment::unmap_all() noexcept {
-  for (const OwnExtent& extent : allocator_.extents()) ArenaMap::unmap_extent(extent.data, extent.bytes);
-  for (const OwnExtent& extent : inherited_) ArenaMap::unmap_extent(extent.data, extent.bytes);
+  for (const OwnExtent& extent : allocator_.extents()) arena_->unmap_extent(extent.data, extent.bytes);
+  for (const OwnExtent& extent : inherited_) arena_->unmap_extent(extent.data, extent.bytes);
   inherited_.clear();
   arena_.reset();
   heir_.reset();

@@ -119,7 +119,7 @@ class Attachment {
   const InstanceId& instance_id() const noexcept { return catalog_.segment().instance(); }
   std::uint64_t leases() const noexcept { return leases_->used(); }
 
-  // The instance ended, or this process is a child that could take nothing over.
+  // The instance ended, its tables were truncated, or this process is a child that could take nothing over.
   bool has_ended() const noexcept;
   bool is_detached() const noexcept { return detached_.load(std::memory_order_acquire); }
   bool is_orphan() const noexcept { return orphan_.load(std::memory_order_acquire); }
@@ -128,6 +128,15 @@ class Attachment {
   // between their slices of sleep, so that somebody starts a successor. Throws InstanceEnded; where no broker could be
   // had within `limit` it returns quietly.
   void look_after_broker(const Limit& limit);
+  // ---- segments that somebody truncated, as faults have shown (tensorbroker/sigbus.h)
+  // Whether catalog, session or any byte of the block was found gone. Makes no system call while nothing was.
+  bool has_lost(std::uint64_t offset, std::uint64_t bytes) noexcept;
+  // The same, and whether the arena's file is too short for the block now: one system call.
+  bool is_cut_off(std::uint64_t offset, std::uint64_t bytes) noexcept;
+  [[noreturn]] void throw_lost() const;
+  // After tables were read: throws InstanceEnded where they were found gone, so that zeros may have been read.
+  void check_intact();
+
   // Nobody looked within the last second.
   bool look_is_due() const noexcept;
 
@@ -157,6 +166,7 @@ class Attachment {
   void unmap_mutable(const detail::Storage& storage) noexcept;
   // Copy-on-write pages over a leased storage; null where none can be had.
   std::byte* map_private(const detail::Storage& leased) noexcept;
+  bool unmap_private(std::byte* data, std::uint64_t bytes) noexcept { return arena_->unmap_private(data, bytes); }
 
   // ---- for fork.cc
   void before_fork() noexcept;    // makes sure of an heir; takes no lock that it keeps
@@ -177,6 +187,8 @@ class Attachment {
   bool resume(const std::shared_ptr<Socket>& socket, const Limit& limit);
   bool take_welcome(const std::shared_ptr<Socket>& socket, const Limit& limit);
   HelloSpec own_things();
+  bool lost_tables() const noexcept;
+  void check_intact(std::uint64_t offset, std::uint64_t bytes);  // also CorruptSegmentError, where the block is gone
   void end() noexcept { ended_.store(true, std::memory_order_release); }
   void check_not_ended() const;
   [[noreturn]] void throw_ended() const;

@@ -48,7 +48,7 @@ void Attachment::placed(const OwnExtent& own) {
 }
 
 void Attachment::give_back(const std::vector<OwnExtent>& extents, std::uint64_t epoch) noexcept {
-  for (const OwnExtent& extent : extents) ArenaMap::unmap_extent(extent.data, extent.bytes);
+  for (const OwnExtent& extent : extents) arena_->unmap_extent(extent.data, extent.bytes);
   try {
     std::vector<std::uint32_t> ids;
     for (const OwnExtent& extent : extents) ids.push_back(extent.id);

@@ -142,6 +142,7 @@ detail::StorageRef Attachment::create_draft(std::uint64_t nbytes, detail::DraftS
   draft->attachment_ = this;
   draft->data_ = block.data;
   draft->nbytes_ = nbytes;
+  draft->block_offset_ = block.offset;
   draft->state_.is_bundle = draft->extra_->draft.is_bundle;
   draft->writable_.store(true, std::memory_order_release);
   drafts_.fetch_add(1, std::memory_order_seq_cst);  // the caller's use keeps the attachment until here

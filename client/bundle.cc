@@ -63,6 +63,8 @@ std::size_t Bundle::nbytes() const {
   return sum;
 }
 
+bool Bundle::is_corrupt() const noexcept { return storage_->is_corrupt(); }
+
 std::string Bundle::handle() const { return format_handle(handle_of(*storage_.get(), OpenMode::kRead)); }
 
 }  // namespace tensorbroker

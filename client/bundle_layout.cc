@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "client/strided.h"
+#include "client/tensor_memory.h"
 #include "proto/geometry.h"
 #include "proto/limits.h"
 
@@ -187,6 +188,7 @@ Geometry sealed_geometry(const Tensor& tensor) {
 void copy_elements(const Tensor& from, const Geometry& to, DType to_dtype, std::byte* to_storage) {
   const Geometry source{from.geometry().sizes, from.geometry().strides, 0};
   copy_convert(to, to_dtype, to_storage, source, from.dtype(), static_cast<const std::byte*>(from.const_data()));
+  check_intact(from);
 }
 
 void copy_bundle(std::span<const Bundle::Member> members, const BundleLayout& layout, std::byte* block) {

@@ -35,6 +35,10 @@ Geometry strided(std::span<const std::int64_t> sizes, std::span<const std::int64
 
 Tensor foreign(void* data, Geometry geometry, DType dtype, bool writable, std::function<void(void*)> deleter) {
   const auto bytes = static_cast<std::size_t>(checked_reach(geometry, itemsize(dtype)));
+  if (data == nullptr && bytes != 0) {
+    throw InvalidArgumentError("from_blob: a null pointer for a tensor of sizes " + geometry.sizes.to_string() +
+                               ", which has " + std::to_string(bytes) + " bytes; give the memory that they are in");
+  }
   StorageRef storage = Storage::foreign(data, bytes, writable, std::move(deleter));
   return Tensor(std::move(storage), static_cast<std::byte*>(data), dtype, std::move(geometry));
 }

@@ -148,11 +148,7 @@ void LeaseTable::unlock_all() noexcept {
 bool LeaseTable::copy_to(SessionControl& heir_control, Word* heir_cells) const noexcept {
   const std::uint64_t cells = control_->lease_high_water.load(std::memory_order_seq_cst);
   if (heir_control.leases_committed.load(std::memory_order_acquire) < cells) return false;
-  heir_control.lease_high_water.store(cells, std::memory_order_seq_cst);
-  for (std::uint64_t i = 0; i < cells; ++i) {
-    const std::uint64_t lease = cells_[i].load(std::memory_order_relaxed);
-    if (lease != 0) heir_cells[i].store(lease, std::memory_order_seq_cst);
-  }
+  inherit_leases(cells_, cells, heir_control, heir_cells);
   return true;
 }
 

@@ -64,7 +64,9 @@ std::vector<Info> in_order(std::vector<Info> found) {
 
 std::vector<Info> list_entries(Attachment& attachment, std::string_view prefix, const Limit& limit) {
   for (;;) {
-    if (auto found = walk(attachment, prefix, limit)) return in_order(std::move(*found));
+    auto found = walk(attachment, prefix, limit);
+    attachment.check_intact();
+    if (found) return in_order(std::move(*found));
     limit.check_open();
     if (limit.passed())
       throw BrokerUnavailableError("the name index was rebuilt during every listing until the timeout");

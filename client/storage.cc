@@ -85,6 +85,7 @@ StorageRef Storage::map_private(const StorageRef& source) {
   made->attachment_ = source->attachment_;
   made->entry_ = source->entry_;
   made->state_ = source->state_;
+  made->block_offset_ = source->block_offset_;
   made->generation_.store(source->generation(), std::memory_order_release);
   made->nbytes_ = source->nbytes_;
   made->writable_.store(true, std::memory_order_release);
@@ -94,6 +95,7 @@ StorageRef Storage::map_private(const StorageRef& source) {
   }
   const StorageRef copy = heap(source->nbytes_);
   std::memcpy(copy->data_, source->data_, source->nbytes_);
+  source->check_usable();
   made->data_ = copy->data_;
   made->extra_->deleter = [copy](void*) {};  // the copy lives as long as this
   return made;
@@ -123,6 +125,14 @@ void Storage::check_usable() const {
         "this tensor came from the process that this one was forked from while its broker could not be reached, and "
         "cannot be used here; get it anew");
   }
+  if (attachment_ != nullptr && !is_copied() && attachment_->has_lost(block_offset_, nbytes_)) {
+    attachment_->throw_lost();
+  }
+}
+
+bool Storage::is_corrupt() const noexcept {
+  if (attachment_ == nullptr || attachment_->is_orphan() || is_copied()) return false;
+  return attachment_->has_lost(block_offset_, nbytes_) || attachment_->is_cut_off(block_offset_, nbytes_);
 }
 
 // ---------------------------------------------------------------- letting go
@@ -186,7 +196,7 @@ void Storage::destroy_private() noexcept {
     extra_->source->shared_copy_.compare_exchange_strong(self, nullptr, std::memory_order_relaxed);
   }
   // Where the pages cannot be unmapped they are still there: so stays the lease under them.
-  if (extra_->is_private_map && !ArenaMap::unmap_private(data_, nbytes_)) return;
+  if (extra_->is_private_map && !attachment_->unmap_private(data_, nbytes_)) return;
   delete this;
 }
 

@@ -73,6 +73,7 @@ class Storage {
   // As published, live bit set, whatever became of it since; 0 for drafts and foreign memory.
   std::uint64_t generation() const noexcept { return generation_.load(std::memory_order_acquire); }
   EntryState state() const noexcept { return state_; }
+  std::uint64_t block_offset() const noexcept { return block_offset_; }  // in the arena; of drafts too
   // Name and header in the catalog; views that last as long as the storage. Throws CorruptSegmentError.
   HeapRecord record() const;
   // A private copy's source, else this.
@@ -83,8 +84,11 @@ class Storage {
   // ---- drafts; null for other kinds. Stays after publication (its header is then also in record()).
   const DraftSpec* draft() const noexcept;
 
-  // Throws ClosedError where this process is a child that could not take over its parent's leases.
+  // Throws ClosedError where this process is a child that could not take over its parent's leases, and
+  // CorruptSegmentError where a fault has shown that bytes of it are gone (tensorbroker/sigbus.h).
   void check_usable() const;
+  // Whether bytes of it are gone, as faults have shown or the length of the arena's file does: one system call.
+  bool is_corrupt() const noexcept;
 
   // For retain() and release().
   void retain() noexcept { references_.fetch_add(1, std::memory_order_relaxed); }
@@ -117,6 +121,7 @@ class Storage {
   EntryState state_;
   std::byte* data_ = nullptr;
   std::size_t nbytes_ = 0;
+  std::uint64_t block_offset_ = 0;  // in the arena
   std::atomic<std::uint64_t> generation_{0};
   Attachment* attachment_ = nullptr;
   std::atomic<Storage*> shared_copy_{nullptr};  // the shared private copy, while there is one

@@ -48,9 +48,7 @@ std::byte* readable(const Storage& storage, std::byte* base) {
     throw ClosedError("the draft '" + storage.draft()->name + "' was discarded, and its memory given back");
   }
   if (storage.is_draft() || base == nullptr) return base;
-  const Attachment& attachment = *storage.attachment();
-  const std::uint64_t offset = attachment.catalog().entry(storage.entry()).block_offset.load(std::memory_order_relaxed);
-  return const_cast<std::byte*>(attachment.arena().data()) + offset;
+  return const_cast<std::byte*>(storage.attachment()->arena().data()) + storage.block_offset();
 }
 
 }  // namespace
@@ -76,6 +74,8 @@ void* Tensor::data() const {
   if (!storage_->is_writable()) throw_read_only(*storage_.get());
   return readable(*storage_.get(), base_) + geometry_.storage_offset * static_cast<std::int64_t>(itemsize());
 }
+
+bool Tensor::is_corrupt() const noexcept { return storage_->is_corrupt(); }
 
 bool Tensor::is_writable() const noexcept { return storage_->is_writable(); }
 
@@ -126,7 +126,9 @@ void Tensor::discard() {
 
 std::string Tensor::to_string() const {
   storage_->check_usable();
-  return tensorbroker::to_string(geometry_, dtype_, readable(*storage_.get(), base_));
+  std::string text = tensorbroker::to_string(geometry_, dtype_, readable(*storage_.get(), base_));
+  storage_->check_usable();
+  return text;
 }
 
 void Tensor::check_dtype(DType wanted) const {

@@ -76,6 +76,7 @@ const Tensor& Tensor::copy_(const Tensor& source) const {
 const Tensor& Tensor::fill_(const Scalar& value) const {
   data();
   fill(geometry_, dtype_, base_of(*this), value);
+  check_intact(*this);
   return *this;
 }
 
@@ -84,6 +85,7 @@ const Tensor& Tensor::zero_() const {
   const std::array<std::byte, 16> zero{};
   copy_strided(geometry_, base_of(*this), {geometry_.sizes, Dims(geometry_.sizes.size(), 0), 0}, zero.data(),
                itemsize());
+  check_intact(*this);
   return *this;
 }
 
@@ -91,7 +93,9 @@ Scalar Tensor::item() const {
   if (numel() != 1) {
     throw RuntimeError("a Tensor with " + std::to_string(numel()) + " elements cannot be converted to Scalar");
   }
-  return load(static_cast<const std::byte*>(const_data()), dtype_);
+  const Scalar value = load(static_cast<const std::byte*>(const_data()), dtype_);
+  check_intact(*this);
+  return value;
 }
 
 bool Tensor::equal(const Tensor& other) const {
@@ -100,7 +104,10 @@ bool Tensor::equal(const Tensor& other) const {
   if (numel() == 0) return true;
   const Tensor mine = to(common);
   const Tensor its = other.to(common);
-  return equal_strided(mine.geometry_, base_of(mine), its.geometry_, base_of(its), common);
+  const bool equal = equal_strided(mine.geometry_, base_of(mine), its.geometry_, base_of(its), common);
+  check_intact(mine);
+  check_intact(its);
+  return equal;
 }
 
 }  // namespace tensorbroker

@@ -20,6 +20,7 @@ void gather(const Tensor& view, const Gathering& gathering, const Tensor& result
   const Dims& strides = result.geometry().strides;
   copy_places(gathering.rest(strides, 0), base_of(result), gathering.places_in(strides), gathering.view_rest(),
               base_of(view), gathering.places_in_view(), view.itemsize());
+  check_intact(view);
 }
 
 void scatter(const Tensor& view, const Gathering& gathering, const Tensor& value) {
@@ -29,6 +30,8 @@ void scatter(const Tensor& view, const Gathering& gathering, const Tensor& value
   copy_places(gathering.view_rest(), base_of(view), gathering.places_in_view(),
               gathering.rest(strides, source.storage_offset()), base_of(source), gathering.places_in(strides),
               view.itemsize());
+  check_intact(source);
+  check_intact(view);
 }
 
 // Without the leading dimensions of size 1, which assignment does not mind.

@@ -49,6 +49,8 @@ bool are_apart(const Tensor& a, const Tensor& b) {
   return end_of(a) <= begin_of(b) || end_of(b) <= begin_of(a);
 }
 
+void check_intact(const Tensor& tensor) { tensor.storage()->check_usable(); }
+
 Tensor new_tensor(Geometry geometry, DType dtype) {
   const auto bytes = static_cast<std::size_t>(checked_nbytes(geometry.sizes, itemsize(dtype)));
   detail::StorageRef storage = detail::Storage::heap(bytes);
@@ -60,6 +62,8 @@ void copy_into(const Tensor& to, const Tensor& from) {
   if (to.numel() == 0) return;
   const Tensor source = are_apart(to, from) ? from : from.clone();
   copy_convert(to.geometry(), to.dtype(), base_of(to), source.geometry(), source.dtype(), base_of(source));
+  check_intact(source);
+  check_intact(to);
 }
 
 void check_no_internal_overlap(const Tensor& written) {

@@ -1,6 +1,6 @@
 // What lies under a tensor: addresses, fresh memory, and whether two tensors meet there.
 //
-// Pure functions of their arguments; safe from any thread. Addresses throw ClosedError where Tensor::const_data() does.
+// Pure functions of their arguments; safe from any thread. Addresses throw where Tensor::const_data() does.
 
 #ifndef TENSORBROKER_CLIENT_TENSOR_MEMORY_H_
 #define TENSORBROKER_CLIENT_TENSOR_MEMORY_H_
@@ -17,6 +17,10 @@ std::byte* base_of(const Tensor& tensor);
 
 // Whether the runs of memory that the two tensors reach are apart. REQUIRES: no negative strides.
 bool are_apart(const Tensor& a, const Tensor& b);
+
+// After the elements were read or written: throws as const_data() does where bytes of them were lost meanwhile, so that
+// zeros may have been read, or nobody else sees what was written.
+void check_intact(const Tensor& tensor);
 
 // Fresh memory of this process, not cleared. Throws OutOfMemoryError.
 Tensor new_tensor(Geometry geometry, DType dtype);

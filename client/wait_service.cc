@@ -28,11 +28,12 @@ constexpr Clock::duration kLinger = std::chrono::seconds(1);
 // Between two looks where the kernel cannot sleep on several words.
 constexpr Clock::duration kPollSlice = std::chrono::milliseconds(10);
 
-// Takes no signals from the start.
+// Takes no signals from the start, those apart that it may cause itself by reading what somebody truncated.
 void start_thread(const std::function<void()>& body) {
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
+  sigdelset(&all, SIGBUS);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   std::error_code failure;
   try {

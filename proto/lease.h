@@ -1,4 +1,4 @@
-// Taking and giving up a lease: the client's half of the agreement with reclaim.
+// Taking, giving up and inheriting a lease: the client's half of the agreement with reclaim.
 //
 // A lease is stored (seq_cst) before the reader looks again at what led it to the entry; the broker unlinks (seq_cst)
 // before it scans the leases. So either the reader sees the unlinking and withdraws, or the broker sees the lease and
@@ -9,6 +9,7 @@
 #define TENSORBROKER_PROTO_LEASE_H_
 
 #include <atomic>
+#include <cstdint>
 
 #include "proto/catalog_layout.h"
 #include "proto/session_layout.h"
@@ -36,6 +37,18 @@ bool lease_by_handle(W& cell, const BasicEntry<W>& entry, EntryId id, std::uint6
   if (entry.generation.load(std::memory_order_seq_cst) == generation) return true;
   release_lease(cell, entry, ring);
   return false;
+}
+
+// Before a fork: leases for the child, in its heir's cells, what its parent's `cells` lease. The parent gives up none
+// of them meanwhile, so that whoever scans a parent before its heirs finds each in the one or the other. `high_water`:
+// of the parent's cells. REQUIRES: as many cells of the heir's, all free.
+template <class W>
+void inherit_leases(const W* cells, std::uint64_t high_water, BasicSessionControl<W>& heir_control, W* heir_cells) {
+  heir_control.lease_high_water.store(high_water, std::memory_order_seq_cst);
+  for (std::uint64_t i = 0; i < high_water; ++i) {
+    const std::uint64_t lease = cells[i].load(std::memory_order_relaxed);
+    if (lease != 0) heir_cells[i].store(lease, std::memory_order_seq_cst);
+  }
 }
 
 }  // namespace tensorbroker

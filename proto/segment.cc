@@ -97,6 +97,7 @@ Segment Segment::create(const InstanceName& name, SegmentKind kind, std::uint64_
     object.truncate(static_cast<ipc::offset_t>(bytes));
     reserve_pages(object.get_mapping_handle().handle, 0, kPageSize, segment.name_);
     segment.region_ = ipc::mapped_region(object, ipc::read_write);
+    segment.guard(true);
   } catch (const ipc::interprocess_exception& e) {
     if (e.get_error_code() != ipc::already_exists_error) unlink_segment(segment.name_);
     throw_errno(e.get_native_error(), "cannot create the shared-memory segment " + segment.name_);
@@ -138,12 +139,15 @@ Segment Segment::map(int fd, const InstanceName& name, SegmentKind kind, std::ui
   try {
     segment.take_first_page(fd, kind);
     segment.region_ = ipc::mapped_region(Mappable{fd}, access == Access::kReadOnly ? ipc::read_only : ipc::read_write);
+    segment.guard(access == Access::kReadWrite);
   } catch (const ipc::interprocess_exception& e) {
     if (e.get_error_code() == ipc::size_error || e.get_native_error() == EINVAL) segment.throw_truncated();
     throw_errno(e.get_native_error(), "cannot open the shared-memory segment " + segment.name_);
   }
   return segment;
 }
+
+void Segment::guard(bool writable) { guard_ = GuardedMapping(data(), size(), 0, writable, *truncation_); }
 
 // By pread, which a truncation makes short where a mapping would fault.
 void Segment::take_first_page(int fd, SegmentKind kind) {
@@ -203,6 +207,7 @@ void Segment::check_range(std::uint64_t offset, std::uint64_t count, std::size_t
 }
 
 void Segment::release() noexcept {
+  guard_ = {};
   // mapped_region has no release: leave the mapping to a region that is never destroyed.
   new ipc::mapped_region(std::move(region_));
 }

@@ -3,8 +3,9 @@
 // The first page holds a fixed preamble (magic, layout version and hash, page size, boot id, instance id, kind) and a
 // size-prefixed FlatBuffers SegmentHeader. The magic is stored last: a segment without it was never finished, and a
 // successor deletes it. The page is read once, into a copy that is checked and used from then on: others may be able to
-// write to the segment, or to truncate it, meanwhile. A Segment owns its mapping and no descriptor; move only. Not
-// thread safe, the memory apart.
+// write to the segment, or to truncate it, meanwhile. A Segment owns its mapping and no descriptor; move only. Its
+// mapping is guarded: where the handler of SIGBUS is installed, pages that somebody truncated read as zeros. Not thread
+// safe, the memory apart.
 
 #ifndef TENSORBROKER_PROTO_SEGMENT_H_
 #define TENSORBROKER_PROTO_SEGMENT_H_
@@ -13,10 +14,12 @@
 #include <boost/interprocess/mapped_region.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "proto/guarded_mapping.h"
 #include "proto/schema/segment_generated.h"
 #include "proto/segment_name.h"
 
@@ -50,6 +53,8 @@ class Segment {
   const std::string& name() const noexcept { return name_; }
   const InstanceId& instance() const noexcept { return instance_; }
   const schema::SegmentHeader& header() const noexcept;
+  // From where on it was found truncated by a fault. Stays where it is when the segment is moved.
+  Truncation& truncation() const noexcept { return *truncation_; }
 
   // A pointer to `count` records at `offset`. Throws CorruptSegmentError where they do not lie within the segment.
   template <class Record>
@@ -58,7 +63,8 @@ class Segment {
     return reinterpret_cast<Record*>(data() + offset);
   }
 
-  // Gives up ownership of the mapping: the caller unmaps data()..size() itself (or lets it live for ever).
+  // Gives up ownership of the mapping, and its guard: the caller unmaps data()..size() itself (or lets it live for
+  // ever).
   void release() noexcept;
 
  private:
@@ -66,9 +72,12 @@ class Segment {
   void take_first_page(int fd, SegmentKind kind);
   [[noreturn]] void throw_truncated() const;
   void take_header(std::span<const std::uint8_t> header);
+  void guard(bool writable);
 
   std::string name_;
   boost::interprocess::mapped_region region_;
+  std::unique_ptr<Truncation> truncation_ = std::make_unique<Truncation>();
+  GuardedMapping guard_;  // goes before the mapping
   InstanceId instance_{};
   std::vector<std::uint64_t> header_;  // its own copy, aligned as FlatBuffers want it
 };

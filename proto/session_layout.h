@@ -1,7 +1,7 @@
 // The records of a session's segment, which only that client and the broker map, both writable.
 //
 // The broker trusts nothing it reads here: ids and counts are checked against what it has committed, and a segment
-// that its client truncated reads as zeros (broker/guard.h). Templates over the word, as in catalog_layout.h.
+// that its client truncated reads as zeros (tensorbroker/sigbus.h). Templates over the word, as in catalog_layout.h.
 
 #ifndef TENSORBROKER_PROTO_SESSION_LAYOUT_H_
 #define TENSORBROKER_PROTO_SESSION_LAYOUT_H_

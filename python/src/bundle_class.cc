@@ -60,6 +60,7 @@ py::dict to_torch_dict(const PyBundle& self) {
 
 std::string repr(const PyBundle& self) {
   if (!self.bundle.defined()) return "Bundle(<released>)";
+  if (self.bundle.is_corrupt()) return "Bundle(<corrupt>)";
   const std::size_t size = self.bundle.size();
   return "Bundle(" + quoted(self.bundle.name()) + ", version=" + std::to_string(self.bundle.version()) + ", " +
          std::to_string(size) + (size == 1 ? " tensor, " : " tensors, ") + std::to_string(self.bundle.nbytes()) +
@@ -121,6 +122,7 @@ void define_bundle(py::module_& module) {
       .def_property_readonly("version", [](const PyBundle& self) { return live(self).version(); })
       .def_property_readonly("metadata", [](const PyBundle& self) { return from_metadata(live(self).metadata()); })
       .def_property_readonly("nbytes", [](const PyBundle& self) { return live(self).nbytes(); })
+      .def_property_readonly("corrupt", [](const PyBundle& self) { return live(self).is_corrupt(); })
       .def_property_readonly("handle", [](const PyBundle& self) { return live(self).handle(); })
       .def("release", &release)
       .def("__repr__", &repr)

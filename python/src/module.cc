@@ -1,6 +1,7 @@
 // The extension tensorbroker._core: everything in it that is public is a name of the package tensorbroker.
 
 #include <pybind11/pybind11.h>
+#include <tensorbroker/sigbus.h>
 
 #define TENSORBROKER_IMPORTS_NUMPY
 #include "python/src/array.h"
@@ -46,6 +47,7 @@ void define_module(py::module_& module) {
       "from_dlpack",
       [](py::handle object, py::handle device, py::handle copy) { return wrap(import_dlpack(object, device, copy)); },
       py::arg("ext_tensor"), py::kw_only(), py::arg("device") = py::none(), py::arg("copy") = py::none());
+  module.def("install_sigbus_handler", &install_sigbus_handler);
   module.def("_view_of", &view_of);
   module.def("_is_array_like", &is_array_like);
   module.attr("__version__") = TENSORBROKER_VERSION;

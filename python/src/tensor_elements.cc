@@ -74,7 +74,9 @@ py::object list_of(const Tensor& tensor, const std::byte* data, std::size_t dim)
 py::object tolist(const PyTensor& self) {
   const Tensor tensor = live(self);
   const void* data = tensor.numel() == 0 ? nullptr : tensor.const_data();
-  return list_of(tensor, static_cast<const std::byte*>(data), 0);
+  py::object list = list_of(tensor, static_cast<const std::byte*>(data), 0);
+  if (data != nullptr) tensor.const_data();  // throws where its bytes were lost meanwhile
+  return list;
 }
 
 std::int64_t length(const PyTensor& self) {
@@ -92,7 +94,11 @@ py::iterator iterate(const PyTensor& self) {
 
 std::string repr(const PyTensor& self) {
   if (!self.tensor.defined()) return "tensor(<released>)";
-  return self.tensor.to_string();
+  try {
+    return self.tensor.to_string();
+  } catch (const CorruptSegmentError&) {
+    return "tensor(<corrupt>)";
+  }
 }
 
 void refuse_operators(TensorClass& tensor) {

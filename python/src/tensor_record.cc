@@ -98,6 +98,7 @@ void define_record(TensorClass& tensor) {
       .def_property_readonly("metadata", [](const PyTensor& self) { return from_metadata(live(self).metadata()); })
       .def_property_readonly("mutable", [](const PyTensor& self) { return live(self).is_mutable(); })
       .def_property_readonly("sealed", [](const PyTensor& self) { return live(self).is_sealed(); })
+      .def_property_readonly("corrupt", [](const PyTensor& self) { return live(self).is_corrupt(); })
       .def_property_readonly("handle", [](const PyTensor& self) { return live(self).handle(); })
       .def("publish", &publish)
       .def("discard", &discard)

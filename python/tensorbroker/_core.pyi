@@ -472,6 +472,12 @@ class Tensor:
     def sealed(self) -> builtins.bool:
         """Whether it never changes again."""
     @property
+    def corrupt(self) -> builtins.bool:
+        """Whether bytes of it were lost because another program truncated a segment of the broker's.
+
+        What was read from it may have been zeros: see `install_sigbus_handler()`.
+        """
+    @property
     def handle(self) -> str:
         """A text for `open()`, good in any process of the instance while the tensor lives. A view's names it whole."""
     def publish(self) -> None:
@@ -555,6 +561,12 @@ class Bundle(Mapping[str, Tensor]):
     @property
     def nbytes(self) -> builtins.int:
         """The size of the block that all members lie in, in bytes."""
+    @property
+    def corrupt(self) -> builtins.bool:
+        """Whether bytes of a member were lost because another program truncated a segment of the broker's.
+
+        What was read from the members may have been zeros: see `install_sigbus_handler()`.
+        """
     @property
     def handle(self) -> str:
         """A text for `open()`, good in any process of the instance while the bundle lives."""
@@ -1532,6 +1544,24 @@ def from_dlpack(
     Example:
         >>> tb.from_dlpack(np.arange(3))
         tensor([0, 1, 2])
+    """
+
+def install_sigbus_handler() -> None:
+    """Have this process survive reading a tensor of which another program took the pages away.
+
+    Only a program of the same user can do that, by truncating a file in /dev/shm. By default a reader then dies of
+    SIGBUS. From here on it reads zeros instead, and the tensor is corrupt: `Tensor.corrupt` is True, and using it
+    raises CorruptSegmentError. What reads its bare memory, as NumPy and torch do, gets the zeros without a word: look
+    at `corrupt` after a computation. Writes there are seen by nobody else, and system calls that are given such memory
+    (an array's `tofile()`, say) fail with OSError.
+
+    Only faults in memory of this package's are taken: any other SIGBUS goes to the handler that was there before,
+    faulthandler's included, or ends the process. For the whole process and its forked children, for good. Doing it
+    again puts the handler before one that was installed since.
+
+    Raises:
+        RuntimeError: it was put before other handlers seven times already.
+        Error: the system refuses.
     """
 
 def _is_array_like(object: object, /) -> builtins.bool: ...

@@ -59,6 +59,8 @@ def receive(handle: str, token: int) -> Any:
 
     The token says what the broker keeps for the first who receives it; 0: nothing, a name leads there.
     """
+    if not isinstance(handle, str):
+        raise TypeError(f"a handle is a str that begins with tb://, not {type(handle).__name__!r}")
     instance = handle.removeprefix("tb://").partition("/")[0]
     return _clients.of_instance(instance)._receive(handle, token)
 

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "broker/event_loop.h"
-#include "broker/segment_guards.h"
 #include "broker/session_registry.h"
+#include "broker/truncated_sessions.h"
 #include "store_fixture.h"
 
 namespace tensorbroker::broker {
@@ -23,7 +23,7 @@ class SessionRegistryTest : public StoreTest {
       if (starved_) limit_descriptors(0);
     };
     store.emplace(Store::create(name_, InstanceId{7}, CatalogOptions{.capacity = kMiB}, hooks));
-    registry_.emplace(loop_, *store, guards_, [] {});
+    registry_.emplace(loop_, *store, truncated_, [] {});
   }
   ~SessionRegistryTest() override { limit_descriptors(before_.rlim_cur); }
 
@@ -36,7 +36,7 @@ class SessionRegistryTest : public StoreTest {
   bool starved_ = false;
   rlimit before_{};
   EventLoop loop_;
-  SegmentGuards guards_;
+  TruncatedSessions truncated_;
   std::optional<SessionRegistry> registry_;
 };
 

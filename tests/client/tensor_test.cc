@@ -158,6 +158,17 @@ TEST(Tensor, RefusedSizesLeaveTheMemoryToTheCaller) {
   EXPECT_EQ(deleted, 0) << "the memory is still the caller's";
 }
 
+TEST(Tensor, ANullPointerIsForTensorsWithoutElements) {
+  EXPECT_EQ(from_blob(nullptr, {0, 3}, kFloat32).size(1), 3);
+  EXPECT_TRUE(from_blob(nullptr, Shape{0}, kFloat32).is_writable());
+  EXPECT_EQ(from_blob(nullptr, Shape{0, 2}, Shape{2, 1}, kFloat32).numel(), 0);
+  int deleted = 0;
+  EXPECT_THROW(from_blob(nullptr, {2}, kFloat32), InvalidArgumentError);
+  EXPECT_THROW(from_blob(nullptr, Shape{2}, kFloat32, [&](void*) { ++deleted; }), InvalidArgumentError);
+  EXPECT_THROW(from_blob(static_cast<const void*>(nullptr), {}, kFloat32), InvalidArgumentError);
+  EXPECT_EQ(deleted, 0);
+}
+
 TEST(Tensor, PrintsAsTorchDoes) {
   std::array<std::int64_t, 6> values{1, 2, 3, 4, 5, 6};
   std::ostringstream out;

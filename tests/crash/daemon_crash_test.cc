@@ -17,8 +17,8 @@
 #include <vector>
 
 #include "broker/daemon.h"
-#include "broker/guard.h"
 #include "broker/log.h"
+#include "tensorbroker/sigbus.h"
 #include "tests/crash/every_store.h"
 #include "tests/support/broker_process.h"
 
@@ -60,7 +60,7 @@ class TrappedBroker {
   [[noreturn]] static void serve(const test::TemporaryInstance& at, crash::Tally& tally, int ready) {
     try {
       std::signal(SIGPIPE, SIG_IGN);
-      broker::install_guard();
+      install_sigbus_handler();
       broker::Options options;
       options.instance = at.name().instance;
       options.runtime_dir = at.runtime_dir();

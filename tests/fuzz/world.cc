@@ -10,7 +10,7 @@
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 
-#include "broker/guard.h"
+#include "tensorbroker/sigbus.h"
 
 namespace tensorbroker::fuzz {
 namespace {
@@ -59,9 +59,9 @@ void Sink::close(const std::string& /*reason*/) { closed_ = true; }
 World::World()
     : keeps_loop_(std::make_shared<WorkGuard>(loop_.context().get_executor())),
       store_(Store::create(fresh_name(), InstanceId{7}, small_options(),
-                           {.mapped = [this](SessionSegment& session) { guards_.add(session); },
-                            .unmapping = [this](SessionSegment& session) { guards_.remove(session); }})),
-      sessions_(loop_, store_, guards_, [] {}),
+                           {.mapped = [this](SessionSegment& session) { truncated_.add(session); },
+                            .unmapping = [this](SessionSegment& session) { truncated_.remove(session); }})),
+      sessions_(loop_, store_, truncated_, [] {}),
       memory_(std::make_unique<broker::MemoryWork>(loop_, store_, [] {})),
       services_{store_,
                 sessions_,
@@ -72,7 +72,7 @@ World::World()
                   sessions_.revoke_truncated();
                 },
                 [](bool, const std::function<void()>& answered) { answered(); }} {
-  broker::install_guard();
+  install_sigbus_handler();
   spdlog::set_level(spdlog::level::off);
   facts_.catalog = &store_.catalog();
   for (std::size_t i = 0; i < kClients; ++i) {

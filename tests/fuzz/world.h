@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "broker/dispatch.h"
-#include "broker/segment_guards.h"
+#include "broker/truncated_sessions.h"
 #include "tests/fuzz/message_choices.h"
 
 namespace tensorbroker::fuzz {
@@ -96,7 +96,7 @@ class World {
 
   broker::EventLoop loop_;
   std::shared_ptr<void> keeps_loop_;  // from stopping where it has nothing to do
-  broker::SegmentGuards guards_;
+  broker::TruncatedSessions truncated_;
   broker::Store store_;
   broker::SessionRegistry sessions_;
   std::unique_ptr<broker::MemoryWork> memory_;

@@ -81,6 +81,14 @@ TEST(LookupAgainstReclaim, ByHandle) {
   for (const auto& ops : programs(2)) expect_no_violation(ops, {.preemptions = 2, .by_handle = true});
 }
 
+// What a parent gives up right after the fork is its child's still.
+TEST(LookupAgainstReclaim, AForkWhileSomethingIsHeld) {
+  for (const auto& ops : programs(2)) {
+    expect_no_violation(ops, {.preemptions = 3, .forks = true});
+    expect_no_violation(ops, {.preemptions = 2, .forks = true, .memory = model::Memory::kStoreBuffers});
+  }
+}
+
 // On a machine that delays stores, as all do, until a fence or a seq_cst store.
 TEST(LookupAgainstReclaim, WithStoreBuffers) {
   for (const auto& ops : programs(2)) {

@@ -66,7 +66,15 @@ add_mutant(RingBeforeTheLeaseIsCleared "${clear_lease}\n  ${ring_on_release}" "$
 add_mutant(NoRingOnWithdrawal "release_lease(lease, catalog.entries[id], ring);"
            "lease.store(0, std::memory_order_seq_cst);" "Op::kPutA" ".preemptions = 3")
 
+add_mutant(TheHeirTakesNoLease "if (lease != 0) heir_cells[i].store(lease, std::memory_order_seq_cst);" ""
+           "Op::kPutA" ".preemptions = 3, .forks = true")
+add_mutant(TheHeirsMarkIsNotRaised "heir_control.lease_high_water.store(high_water, std::memory_order_seq_cst);" ""
+           "Op::kPutA" ".preemptions = 3, .forks = true")
+
 # ---- the broker's
+add_mutant(HeirsScannedBeforeTheirParents "for (const auto& table : tables) {\n    for_each_lease(table, "
+           "for (auto at = tables.rbegin(); at != tables.rend(); ++at) {\n    for_each_lease(*at, "
+           "Op::kPutA" ".preemptions = 3, .forks = true")
 add_mutant(LiveBitLeftSet "${retire_replaced}" "" "Op::kPutA" ".preemptions = 3")
 add_mutant(CellBeforeTheEntry "if (m.entry != kNoEntry) {\n    BasicEntry<W>& entry"
            "if (m.cell != kNoCell) {

@@ -3,6 +3,8 @@
 // lease must keep a block from being written to, and ThreadSanitizer (`make tsan`) sees any access that it does not.
 
 #include <gtest/gtest.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <array>
@@ -11,6 +13,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -97,15 +100,18 @@ class Broker {
     reclaim();
   }
   std::uint64_t reused() const { return reused_; }
+  EntryId current(std::uint64_t hash) { return place_of(hash).entry; }
+  bool is_leased(EntryId id) const { return broker::leased_entries(tables_, kEntries)[id]; }
   // Nobody holds anything: a pass frees all that is retired.
   bool all_free() {
     reclaim();
     return retired_.empty();
   }
 
- private:
-  auto place_of(std::uint64_t hash) {
-    return names_.find(hash, [&](EntryId e) { return shared_.entries[e].name_hash.load() == hash; });
+  // Without a look at the leases.
+  void free_all() {
+    free_.insert(free_.end(), retired_.begin(), retired_.end());
+    retired_.clear();
   }
 
   void put(std::uint64_t hash) {
@@ -128,6 +134,11 @@ class Broker {
                        .replaced = place.entry};
     commit(m);
     ++reused_;
+  }
+
+ private:
+  broker::NameIndex::Place place_of(std::uint64_t hash) {
+    return names_.find(hash, [&](EntryId e) { return shared_.entries[e].name_hash.load() == hash; });
   }
 
   void unlink(std::uint64_t hash) {
@@ -189,6 +200,119 @@ TEST(Threads, ReadersAgainstTheBroker) {
   std::cout << "[ read     ]";
   for (const Reader& reader : readers) std::cout << ' ' << reader.held;
   std::cout << " times, " << broker.reused() << " publications\n";
+}
+
+// ---------------------------------------------------------------- one lookup against one reclaim pass, on two cores
+
+// Lines that the store of a lease has to wait behind: on x86 stores leave a core in order.
+struct Backlog {
+  struct alignas(64) Line {
+    std::atomic<std::uint64_t> word{0};
+  };
+  std::array<Line, 24> lines;
+
+  void touch(std::uint64_t value) {
+    for (Line& line : lines) line.word.store(value, std::memory_order_relaxed);
+  }
+};
+
+// Two threads begin each round together, as far as that can be had.
+class Rounds {
+ public:
+  void meet(std::uint64_t round) {
+    at_.fetch_add(1);
+    for (int spins = 0; at_.load() < 2 * round; ++spins) {
+      if (spins > 2000) std::this_thread::yield();
+    }
+  }
+
+ private:
+  alignas(64) std::atomic<std::uint64_t> at_{0};
+};
+
+// Keeps this thread on one core; where that is refused the test is weaker.
+class Pinned {
+ public:
+  explicit Pinned(unsigned core) {
+    pthread_getaffinity_np(pthread_self(), sizeof before_, &before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(core, &one);
+    pthread_setaffinity_np(pthread_self(), sizeof one, &one);
+  }
+  ~Pinned() { pthread_setaffinity_np(pthread_self(), sizeof before_, &before_); }
+  Pinned(const Pinned&) = delete;
+  Pinned& operator=(const Pinned&) = delete;
+
+ private:
+  cpu_set_t before_{};
+};
+
+void pause_for(std::uint64_t times) {
+  for (std::uint64_t i = 0; i < times; ++i) std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+std::uint64_t seed() {
+  const char* said = std::getenv("TENSORBROKER_TEST_SEED");
+  const std::uint64_t chosen = said != nullptr ? std::strtoull(said, nullptr, 10) : std::random_device{}();
+  std::cout << "[ seed     ] " << chosen << '\n';
+  return chosen;
+}
+
+// Dekker: a broker that does not see the lease is seen by the reader, which withdraws.
+TEST(Threads, OneOfReaderAndBrokerSeesTheOther) {
+  const auto shared = std::make_unique<Shared>();
+  const auto backlog = std::make_unique<Backlog>();
+  std::vector<Reader> readers(1);
+  Broker broker(*shared, readers);
+  broker.put(kHashes[0]);
+  Reader& reader = readers[0];
+  const std::uint64_t least = static_cast<std::uint64_t>(rounds()) * 15;
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  std::mt19937_64 random(seed());
+  std::array<std::uint64_t, 1024> delays;
+  for (std::uint64_t& delay : delays) delay = random() % 400;
+  Rounds starts;
+  Rounds ends;
+  std::atomic<EntryId> held{kNoEntry};
+  std::atomic<bool> done{false};
+  std::thread thread([&] {
+    const Pinned pinned(1);
+    for (std::uint64_t round = 1; !done; ++round) {
+      EntryId id = kNoEntry;
+      const auto matches = [](EntryId) { return true; };
+      starts.meet(round);
+      pause_for(delays[round * 7 % delays.size()]);
+      backlog->touch(round);
+      lookup(shared->view, kHashes[0], reader.lease, matches, [] {}, &id);
+      held.store(id);
+      ends.meet(2 * round - 1);
+      ends.meet(2 * round);
+    }
+  });
+  const Pinned pinned(0);
+  std::uint64_t unseen = 0;
+  std::uint64_t kept = 0;
+  std::uint64_t round = 1;
+  for (bool last = false; !last; ++round) {
+    last = round >= least || std::chrono::steady_clock::now() > limit;
+    const EntryId old = broker.current(kHashes[0]);
+    backlog->touch(0);
+    starts.meet(round);
+    pause_for(delays[round % delays.size()]);
+    broker.put(kHashes[0]);
+    const bool seen = broker.is_leased(old);
+    ends.meet(2 * round - 1);
+    unseen += held.load() == old && !seen ? 1 : 0;
+    kept += held.load() == old ? 1 : 0;
+    reader.lease.store(0);
+    broker.free_all();
+    done = last;
+    ends.meet(2 * round);
+  }
+  thread.join();
+  std::cout << "[ rounds   ] " << round << ", the old version held in " << kept << '\n';
+  EXPECT_EQ(unseen, 0u) << "held, and the broker saw no lease";
 }
 
 }  // namespace

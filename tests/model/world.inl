@@ -18,10 +18,10 @@ constexpr std::uint64_t kFirstGeneration = live(100 << 1);
 
 enum class Op { kPutA, kPutB, kDeleteA, kRebuild, kOverwriteOldIndex };
 
-// A catalog of three entries, one broker, one or two readers.
+// A catalog of three entries, one broker, one or two readers, the first of which may fork.
 class World {
  public:
-  explicit World(std::size_t readers) : tables_(readers), readers_(readers) {
+  World(std::size_t readers, bool forks) : tables_(readers), readers_(readers) {
     view_ = {.root = &root_,
              .entries = entries_.data(),
              .index = {index_[0].data(), index_[1].data()},
@@ -35,6 +35,7 @@ class World {
       tables_[r] = {.control = &readers_[r].control, .leases = readers_[r].leases.data(), .committed = 1};
       readers_[r].control.lease_high_water.set(1);
     }
+    if (forks) tables_.push_back({.control = &heir_.control, .leases = heir_.leases.data(), .committed = 1});
     broker_put(kHashA);  // outside of any fiber: this is the state at the start
     root_.index.on_store([this] { note_current(); });
     for (auto& region : index_) {
@@ -122,12 +123,30 @@ class World {
     reader.held = kNoEntry;
     release_lease(reader.leases[0], entries_[id], ring);
   }
+  // A reader that forks while it holds "a": the parent lets go at once, the child uses it and lets go.
+  void get_fork_use_release(std::size_t r) {
+    Reader& reader = readers_[r];
+    EntryId id = kNoEntry;
+    const auto ring = [&] { reader.control.ring.exchange(1, std::memory_order_seq_cst); };
+    const auto matches = [&](EntryId e) { return bears_name_a(e); };
+    if (lookup(view_, kHashA, reader.leases[0], matches, ring, &id) != LookupStatus::kHeld) return;
+    const std::uint64_t version = version_of(entries_[id].generation.peek());
+    reader.held = id;
+    inherit_leases(reader.leases.data(), reader.control.lease_high_water.peek(), heir_.control, heir_.leases.data());
+    release_lease(reader.leases[0], entries_[id], ring);
+    model::scheduling_point();
+    if (version_of(entries_[id].generation.peek()) != version) model::report("what a child inherited changed");
+    reader.held = kNoEntry;
+    release_lease(heir_.leases[0], entries_[id],
+                  [&] { heir_.control.ring.exchange(1, std::memory_order_seq_cst); });
+  }
   EntryId first_entry() const { return kFirstEntry; }
   std::uint64_t first_generation() const { return kFirstGeneration; }
 
   // All is quiet: a broker that sleeps until it is rung must have nothing left to free.
   void check_nothing_lost() {
     const bool rung =
+        heir_.control.ring.peek() != 0 ||
         std::any_of(readers_.begin(), readers_.end(), [](const Reader& r) { return r.control.ring.peek() != 0; });
     if (rung || was_killed_) reclaim();  // a successor repeats the pass until all sessions have come back
     if (!retired_.empty()) model::report("a reclaim was lost: retired, unleased, and the broker asleep");
@@ -277,6 +296,7 @@ class World {
   BasicNameIndex<Word> names_{init_view()};
   std::vector<BasicLeaseTable<Word>> tables_;
   std::vector<Reader> readers_;
+  Reader heir_;  // of the first reader
   std::vector<EntryId> free_;
   std::vector<EntryId> retired_;
   std::uint64_t next_generation_ = 100;
@@ -293,11 +313,12 @@ class World {
   }
 };
 
-// How a case is explored. `by_handle`: the first reader opens a handle instead.
+// How a case is explored. `by_handle`, `forks`: the first reader opens a handle, or forks, instead.
 struct Bounds {
   std::size_t readers = 1;
   int preemptions = 3;
   bool by_handle = false;
+  bool forks = false;
   model::Memory memory = model::Memory::kSequential;
   bool until_violation = false;
   int kill_after = -1;           // stores of the broker; below 0: it lives
@@ -308,7 +329,7 @@ inline model::Exploration explore_world(const std::vector<Op>& ops, const Bounds
   const std::size_t readers = bounds.readers;
   return model::explore(
       [&] {
-        auto world = std::make_shared<World>(readers);
+        auto world = std::make_shared<World>(readers, bounds.forks);
         model::Program program;
         if (bounds.kill_after < 0) {
           program.fibers.emplace_back([world, &ops] { world->run_broker(ops); });
@@ -322,6 +343,8 @@ inline model::Exploration explore_world(const std::vector<Op>& ops, const Bounds
           if (bounds.by_handle && r == 0) {
             program.fibers.emplace_back(
                 [world] { world->open_use_release(0, world->first_entry(), world->first_generation()); });
+          } else if (bounds.forks && r == 0) {
+            program.fibers.emplace_back([world] { world->get_fork_use_release(0); });
           } else {
             program.fibers.emplace_back([world, r] { world->get_use_release(r); });
           }

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorbroker as tb
 from support import LIMIT, Broker, Program, expect_within, run
+from tensorbroker import _default
 
 SEND_AND_END = """
 import pickle, tensorbroker as tb
@@ -221,6 +222,16 @@ def test_pickles_that_were_tampered_with(client: tb.Client) -> None:
         rebuild(handle[:-4], token, *geometry)
     with pytest.raises(tb.BrokerUnavailableError, match="no-such-instance"):
         rebuild("tb://no-such-instance/0000000000000000/1.1.r", token, *geometry)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"tb://x"])
+def test_a_handle_of_another_type(wrong: Any) -> None:
+    for receive in (
+        _default.receive,
+        lambda handle, token: _default.receive_view(handle, token, "uint8", 0, (1,), (1,)),
+    ):
+        with pytest.raises(TypeError, match="a handle is a str that begins with tb://, not "):
+            receive(wrong, 0)
 
 
 def test_multiprocessings_own_pickler(client: tb.Client) -> None:

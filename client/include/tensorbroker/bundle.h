@@ -46,6 +46,7 @@ class Bundle {
   std::string_view metadata() const;  // a JSON object as text
   std::size_t nbytes() const;         // sum over the members
   std::string handle() const;
+  bool is_corrupt() const noexcept;  // as Tensor's
 
   const detail::StorageRef& storage() const noexcept { return storage_; }
 

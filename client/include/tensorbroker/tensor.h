@@ -27,6 +27,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -200,6 +201,9 @@ class Tensor {
   bool is_sealed() const noexcept;
   bool is_mutable() const noexcept;
   bool is_draft() const noexcept;
+  // Whether bytes of it were lost because somebody truncated a segment of the broker's: what was read from it may have
+  // been zeros (see install_sigbus_handler()). One system call.
+  bool is_corrupt() const noexcept;
 
   // ---- drafts only (RuntimeError otherwise)
   // Makes the tensor visible under its name, replacing what was there; this handle and its copies become read-only.
@@ -238,7 +242,8 @@ std::ostream& operator<<(std::ostream& out, const Tensor& tensor);
 
 // A tensor over memory of the caller's: contiguous, writable, not shared with other processes. `deleter`, if given, is
 // called once when the last view is gone, from whichever thread drops it.
-// Throws RuntimeError or InvalidArgumentError for sizes that are negative or overflow; the deleter is then not called.
+// Throws RuntimeError or InvalidArgumentError for sizes that are negative or overflow, and for a null pointer where
+// there are elements; the deleter is then not called.
 Tensor from_blob(void* data, std::span<const std::int64_t> sizes, DType dtype, std::function<void(void*)> deleter = {});
 Tensor from_blob(const void* data, std::span<const std::int64_t> sizes, DType dtype,
                  std::function<void(void*)> deleter = {});  // read-only
@@ -247,6 +252,18 @@ Tensor from_blob(void* data, std::span<const std::int64_t> sizes, std::span<cons
                  std::function<void(void*)> deleter = {});
 Tensor from_blob(const void* data, std::span<const std::int64_t> sizes, std::span<const std::int64_t> strides,
                  DType dtype, std::function<void(void*)> deleter = {});
+// No memory: for tensors without elements.
+inline Tensor from_blob(std::nullptr_t, std::span<const std::int64_t> sizes, DType dtype,
+                        std::function<void(void*)> deleter = {}) {
+  return from_blob(static_cast<void*>(nullptr), sizes, dtype, std::move(deleter));
+}
+inline Tensor from_blob(std::nullptr_t, std::span<const std::int64_t> sizes, std::span<const std::int64_t> strides,
+                        DType dtype, std::function<void(void*)> deleter = {}) {
+  return from_blob(static_cast<void*>(nullptr), sizes, strides, dtype, std::move(deleter));
+}
+inline Tensor from_blob(std::nullptr_t, std::initializer_list<std::int64_t> sizes, DType dtype) {
+  return from_blob(static_cast<void*>(nullptr), std::span(sizes.begin(), sizes.size()), dtype);
+}
 inline Tensor from_blob(void* data, std::initializer_list<std::int64_t> sizes, DType dtype) {
   return from_blob(data, std::span(sizes.begin(), sizes.size()), dtype);
 }

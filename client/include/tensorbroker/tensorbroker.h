@@ -14,6 +14,7 @@
 #include <tensorbroker/error.h>
 #include <tensorbroker/events.h>
 #include <tensorbroker/geometry.h>
+#include <tensorbroker/sigbus.h>
 #include <tensorbroker/tensor.h>
 
 #endif  // TENSORBROKER_TENSORBROKER_H_
