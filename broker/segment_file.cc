@@ -26,7 +26,13 @@ SegmentFile::~SegmentFile() {
   if (fd_ >= 0) close(fd_);
 }
 
-bool SegmentFile::try_lock() const noexcept { return flock(fd_, LOCK_EX | LOCK_NB) == 0; }
+bool SegmentFile::try_lock() const noexcept {
+  int result = 0;
+  do {
+    result = flock(fd_, LOCK_EX | LOCK_NB);
+  } while (result != 0 && errno == EINTR);
+  return result == 0;
+}
 
 void SegmentFile::reserve(const Range& range) const {
   if (!range.empty()) reserve_pages(fd_, range.offset, range.bytes, name_);
