@@ -1,12 +1,12 @@
-# The commands of this repository: make build, test, nightly, demo, demo-crash, bench, bench-guard, chaos, fuzz, crash,
-# tsan, lint, format, install, clean, distclean.
+# The commands of this repository: make build, test, nightly, simulation, demo, demo-crash, bench, bench-guard, chaos,
+# fuzz, crash, tsan, lint, format, install, clean, distclean.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := build
-.PHONY: build test test-cpp test-python nightly demo demo-crash bench bench-guard chaos fuzz crash tsan lint format install
-.PHONY: clean distclean
+.PHONY: build test test-cpp test-python nightly simulation demo demo-crash bench bench-guard chaos fuzz crash tsan lint
+.PHONY: format install clean distclean
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -59,10 +59,16 @@ test-cpp: build
 test-python: build
 	timeout --kill-after=30 3600 .venv/bin/python -m pytest tests/python
 
-# What takes too long for every change: PROGRAMS=100000 of tensors against torch, and SEED=... to play them again.
-nightly: build
+# What takes too long for every change: PROGRAMS=100000 of tensors against torch, and the simulation's STEPS=10000000;
+# SEED=... to play them again.
+nightly: simulation
 	TENSORBROKER_TEST_PROGRAMS=$(or $(PROGRAMS),100000) $(if $(SEED),TENSORBROKER_TEST_SEED=$(SEED)) \
 	  .venv/bin/python -m pytest tests/python/test_surface.py
+
+# The broker without system calls, against a model of it: STEPS=10000000, and SEED=... as a failure printed it.
+simulation: build
+	TENSORBROKER_TEST_STEPS=$(or $(STEPS),10000000) $(if $(SEED),TENSORBROKER_TEST_SEED=$(SEED)) \
+	  build/tests/test_simulation --gtest_filter=Simulation.TheBrokerDoesWhatTheModelSays
 
 demo: build
 	.venv/bin/python examples/digits/demo.py

@@ -2,13 +2,12 @@
 
 #include <pthread.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <csignal>
 #include <utility>
 
 namespace tensorbroker::broker {
-PageWorker::PageWorker(EventLoop& loop, const ArenaFile& arena) : loop_(loop), arena_(arena) {
+
+PageWorker::PageWorker(EventLoop& loop, const ArenaFile& arena) : jobs_(loop, arena) {
   // Signals belong to the loop's thread.
   sigset_t all;
   sigset_t before;
@@ -30,7 +29,7 @@ PageWorker::~PageWorker() {
 void PageWorker::reserve(std::vector<Range> punch, std::vector<Range> reserve, std::function<void(int)> done) {
   {
     const std::lock_guard lock(mutex_);
-    reserving_.push_back({std::move(punch), {reserve.begin(), reserve.end()}, {}, std::move(done)});
+    jobs_.reserve(std::move(punch), std::move(reserve), std::move(done));
   }
   changed_.notify_one();
 }
@@ -38,7 +37,7 @@ void PageWorker::reserve(std::vector<Range> punch, std::vector<Range> reserve, s
 void PageWorker::punch(std::vector<Range> ranges, std::function<void()> done) {
   {
     const std::lock_guard lock(mutex_);
-    punching_.push_back({std::move(ranges), std::move(done)});
+    jobs_.punch(std::move(ranges), std::move(done));
   }
   changed_.notify_one();
 }
@@ -46,74 +45,12 @@ void PageWorker::punch(std::vector<Range> ranges, std::function<void()> done) {
 void PageWorker::work() {
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] { return ending_ || !reserving_.empty() || !punching_.empty(); });
+    changed_.wait(lock, [this] { return ending_ || !jobs_.empty(); });
     if (ending_) return;
-    if (!reserving_.empty()) {
-      Reserving job = std::move(reserving_.front());
-      reserving_.pop_front();
-      lock.unlock();
-      work_at(std::move(job));
-    } else {
-      const Punching job = std::move(punching_.front());
-      punching_.pop_front();
-      lock.unlock();
-      work_at(job);
-    }
+    lock.unlock();
+    jobs_.work();
     lock.lock();
   }
-}
-
-void PageWorker::work_at(Reserving job) {
-  if (waits_to_be_punched(job.left)) punch_all_queued();
-  int error = reserve_slice(job);
-  if (error == ENOSPC) {
-    punch_all_queued();
-    error = reserve_slice(job);
-  }
-  if (error == 0 && !job.left.empty()) {
-    const std::lock_guard lock(mutex_);
-    reserving_.push_back(std::move(job));
-    return;
-  }
-  if (error != 0) {
-    for (const Range& range : job.reserved) arena_.punch(range);
-  }
-  loop_.post([done = std::move(job.done), error] { done(error); });
-}
-
-void PageWorker::work_at(const Punching& job) {
-  for (const Range& range : job.ranges) arena_.punch(range);
-  loop_.post(job.done);
-}
-
-int PageWorker::reserve_slice(Reserving& job) {
-  if (job.left.empty()) return arena_.prepare(std::exchange(job.punch, {}), {});
-  Range& next = job.left.front();
-  const Range slice{next.offset, std::min(next.bytes, kSliceBytes)};
-  if (const int error = arena_.prepare(std::exchange(job.punch, {}), {&slice, 1}); error != 0) return error;
-  job.reserved.push_back(slice);
-  next = {slice.end(), next.bytes - slice.bytes};
-  if (next.empty()) job.left.pop_front();
-  return 0;
-}
-
-bool PageWorker::waits_to_be_punched(const std::deque<Range>& ranges) {
-  const std::lock_guard lock(mutex_);
-  for (const Punching& job : punching_) {
-    for (const Range& range : job.ranges) {
-      if (std::any_of(ranges.begin(), ranges.end(), [&](const Range& r) { return r.overlaps(range); })) return true;
-    }
-  }
-  return false;
-}
-
-void PageWorker::punch_all_queued() {
-  std::deque<Punching> queued;
-  {
-    const std::lock_guard lock(mutex_);
-    queued.swap(punching_);
-  }
-  for (const Punching& job : queued) work_at(job);
 }
 
 }  // namespace tensorbroker::broker

@@ -88,8 +88,10 @@ void PinTable::remove_session(const Catalog& catalog, std::uint64_t session) {
   for (const std::uint32_t slot : of_session) drop(catalog, slot);
 }
 
-void PinTable::expire(const Catalog& catalog, std::uint64_t now_ns) {
+bool PinTable::expire(const Catalog& catalog, std::uint64_t now_ns) {
+  const std::size_t before = pins_.size();
   while (!by_deadline_.empty() && by_deadline_.begin()->first <= now_ns) drop(catalog, by_deadline_.begin()->second);
+  return pins_.size() < before;
 }
 
 std::uint64_t PinTable::count(std::uint64_t session) const {

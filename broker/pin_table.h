@@ -41,10 +41,11 @@ class PinTable {
   // effect, where there is none.
   bool turn(const Catalog& catalog, const Pin& from, const Pin& to);
   bool contains(const Pin& pin) const { return find(pin) != kNoSlot; }
-  // Removes one pin of the same entry, session and token, if there is one; or all pins of a session; or those run out.
+  // Removes one pin of the same entry, session and token, if there is one; or all pins of a session; or those that have
+  // run out: false where none had.
   void remove(const Catalog& catalog, const Pin& pin);
   void remove_session(const Catalog& catalog, std::uint64_t session);
-  void expire(const Catalog& catalog, std::uint64_t now_ns);
+  bool expire(const Catalog& catalog, std::uint64_t now_ns);
 
   // Pins of this session, and those of what it has sent.
   std::uint64_t count(std::uint64_t session) const;

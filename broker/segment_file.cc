@@ -39,7 +39,11 @@ bool SegmentFile::try_lock() const noexcept {
   struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
-  if (fcntl(fd_, F_OFD_SETLK, &lock) == 0) return true;
+  int result = 0;
+  do {
+    result = fcntl(fd_, F_OFD_SETLK, &lock);
+  } while (result != 0 && errno == EINTR);
+  if (result == 0) return true;
   lock.l_type = F_RDLCK;
   return fcntl(fd_, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
 }

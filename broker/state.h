@@ -143,6 +143,7 @@ struct Store::State {
   // ---- store_reclaim.cc
   void retire(EntryId id);
   std::vector<bool> held_entries();
+  void expire_pins();
   std::size_t reclaim();
   bool free_entry(EntryId id);
   std::uint64_t check_used(EntryId id, std::uint64_t generation) const;

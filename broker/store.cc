@@ -108,6 +108,7 @@ Statistics Store::statistics() const {
   all.used = s.used;
   all.free = all.capacity > all.used ? all.capacity - all.used : 0;
   all.warm = s.pool.warm_bytes();
+  all.pooled = s.pool.free_bytes();
   for (const auto& [id, session] : s.sessions) {
     all.sessions += session.parent == 0 ? 1 : 0;
     for_each_lease(session.lease_table(), [&](std::uint64_t) { ++all.leases; });

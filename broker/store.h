@@ -101,6 +101,7 @@ struct Statistics {
   std::uint64_t retired = 0;   // bytes of the other blocks, anonymous ones too
   std::uint64_t free = 0;      // capacity - used
   std::uint64_t warm = 0;      // bytes of pages kept in the pool
+  std::uint64_t pooled = 0;    // bytes of address space that is nobody's: to be granted
   std::uint64_t tensors = 0;   // named
   std::uint64_t bundles = 0;   // named
   std::uint64_t sessions = 0;  // attached processes: heirs that nobody took over do not count

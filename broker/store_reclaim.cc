@@ -46,10 +46,15 @@ std::vector<bool> Store::State::held_entries() {
   return held;
 }
 
+// Nobody waits for the end of a pin that is gone already: what it kept is looked at now.
+void Store::State::expire_pins() {
+  if (pins.expire(catalog, boottime_ns())) reclaim_due = true;
+}
+
 std::size_t Store::State::reclaim() {
+  expire_pins();
   reclaim_due = false;
   ++counted.reclaim_passes;
-  pins.expire(catalog, boottime_ns());
   const std::vector<bool> held = held_entries();
   const std::size_t before = retired.size();
   std::erase_if(retired, [&](EntryId id) { return !held[id] && free_entry(id); });
@@ -129,7 +134,7 @@ Pinned Store::pin_entry(std::uint64_t id, EntryId entry, std::uint64_t generatio
   s.check_open();
   s.session(id);
   const std::uint64_t present = s.check_used(entry, generation);
-  s.pins.expire(s.catalog, boottime_ns());
+  s.expire_pins();
   s.check_pins(id);
   s.pins.add(s.catalog, s.file, pin_of(id, entry, generation));
   return {.entry = entry, .generation = present};
@@ -141,7 +146,7 @@ void Store::send(EntryId entry, std::uint64_t generation, std::uint64_t token, s
   if (token == 0) throw InvalidArgumentError("entry " + std::to_string(entry) + " was sent with the token 0");
   s.check_used(entry, generation);
   const Pin pin = pin_of_sent(entry, generation, token, sender);
-  s.pins.expire(s.catalog, boottime_ns());
+  s.expire_pins();
   if (s.pins.contains(pin)) return;
   s.check_pins(sender);
   s.pins.add(s.catalog, s.file, pin);

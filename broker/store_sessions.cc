@@ -154,6 +154,8 @@ std::uint32_t Store::grow_leases(std::uint64_t id, std::uint32_t cells) {
   const auto wanted = static_cast<std::uint32_t>(round_up(std::min(cells, kLeasesLimit), kCellsInPage));
   if (wanted <= session.leases_committed) return session.leases_committed;
   const std::uint64_t bytes = (wanted - session.leases_committed) * sizeof(Word);
+  // Heirs first, so that whatever fails they have room for every lease that their parent may copy.
+  for (const std::uint64_t heir : heirs_of(id)) grow_leases(heir, wanted);
   state_->check_quota(session, bytes);
   SegmentFile(session.segment.segment().name())
       .reserve({session.segment.leases_offset() + session.leases_committed * sizeof(Word), bytes});
@@ -161,7 +163,6 @@ std::uint32_t Store::grow_leases(std::uint64_t id, std::uint32_t cells) {
   session.leases_committed = wanted;
   state_->accounts.charge(id, state_->use_of_leases(session));
   session.segment.control().leases_committed.store(wanted, std::memory_order_release);
-  for (const std::uint64_t heir : heirs_of(id)) grow_leases(heir, wanted);
   return wanted;
 }
 

@@ -137,6 +137,19 @@ TEST_F(QuotaTest, HeadersAndLeaseTablesAreCharged) {
   ADD_FAILURE() << "headers without end";
 }
 
+TEST_F(QuotaTest, AnHeirHasRoomForItsParentsLeasesWhateverFails) {
+  constexpr std::uint64_t kTable = kInitialLeases * sizeof(Word);
+  create_with({}, 0, kTable + kTable / 2);  // enough for one of the two
+  const std::uint64_t parent = connect();
+  const std::uint64_t heir = store->add_session(1000, 42, parent);
+  EXPECT_NE(refusal([&] { store->grow_leases(parent, 2 * kInitialLeases); }), "");
+  const auto cells = [&](std::uint64_t session) {
+    return store->session_mapping(session).control().leases_committed.load();
+  };
+  EXPECT_EQ(cells(parent), kInitialLeases);
+  EXPECT_GE(cells(heir), cells(parent));
+}
+
 TEST_F(QuotaTest, ASuccessorChargesTheSame) {
   create_with({}, 32 * kMiB);
   const std::uint64_t living = connect();

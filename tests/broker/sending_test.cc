@@ -111,6 +111,24 @@ TEST_F(Sending, EndsAfterAMinute) {
   EXPECT_THROW(store->receive(receiver, entry, version, kToken), NotFoundError);
 }
 
+// The timer waits for the next pin's end by then: nobody else would look.
+TEST_F(Sending, WhatRanOutIsFreedThoughAnotherRequestSawItFirst) {
+  make_anonymous();
+  publish(receiver, "other", 0, 0);
+  const EntryId other = get(receiver, "other", 0);
+  store->send(entry, version, kToken);
+  Catalog catalog = Catalog::open(name_, store->catalog_id(), Access::kReadWrite);
+  kill_broker();
+  catalog.pin(0).deadline_ns.store(now_ns() + kSecond / 2);
+  ASSERT_TRUE(adopt({sender}));
+  ASSERT_EQ(store->retired_entries(), 1u);
+  while (now_ns() < store->next_pin_deadline().value()) {
+  }
+  store->send(other, generation(other), kToken + 1);
+  store->reclaim_if_due();
+  EXPECT_EQ(store->retired_entries(), 0u);
+}
+
 TEST_F(Sending, RefusesWhatIsNotThere) {
   make_anonymous();
   EXPECT_THROW(store->send(entry, version, 0, sender), InvalidArgumentError);

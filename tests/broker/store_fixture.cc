@@ -7,8 +7,7 @@
 #include <filesystem>
 
 #include "proto/header.h"
-#include "proto/lookup.h"
-#include "proto/name.h"
+#include "tests/support/session_leases.h"
 
 namespace tensorbroker::broker {
 
@@ -74,24 +73,11 @@ void StoreTest::remove(std::uint64_t session, std::string_view name) {
 }
 
 EntryId StoreTest::get(std::uint64_t session, std::string_view name, std::uint32_t cell) {
-  SessionSegment& segment = store->session_mapping(session);
-  Word& high_water = segment.control().lease_high_water;
-  high_water.store(std::max<std::uint64_t>(high_water.load(), cell + 1));
-  const std::uint64_t hash = hash_name(name);
-  EntryId found = kNoEntry;
-  const LookupStatus status = lookup(
-      store->catalog().view(), hash, segment.lease(cell),
-      [&](EntryId id) { return store->catalog().entry_has_name(id, hash, name); },
-      [&] { segment.control().ring.exchange(1); }, &found);
-  return status == LookupStatus::kHeld ? found : kNoEntry;
+  return test::lease_name(store->catalog(), store->session_mapping(session), name, cell);
 }
 
 void StoreTest::let_go(std::uint64_t session, std::uint32_t cell) {
-  SessionSegment& segment = store->session_mapping(session);
-  const std::uint64_t lease = segment.lease(cell).load();
-  if (lease == 0) return;
-  release_lease(segment.lease(cell), store->catalog().entry(static_cast<EntryId>(lease - 1)),
-                [&] { segment.control().ring.exchange(1); });
+  test::release_cell(store->catalog(), store->session_mapping(session), cell);
 }
 
 bool StoreTest::holds(EntryId id, std::uint64_t elements, int fill) {

@@ -1,53 +1,17 @@
-// get makes no system call: 10,000 gets of names that are not held run in a child under ptrace, which stops at each
-// one.
+// get makes no system call: 10,000 gets of names that are not held.
 
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
-#include <sys/user.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <csignal>
-
 #include "tests/client/with_broker.h"
+#include "tests/support/system_calls.h"
 
 namespace tensorbroker {
 namespace {
 
+using test::count_system_calls;
 using Syscalls = WithBroker;
 
 constexpr int kGets = 10'000;
-
-// Between two calls of getppid, the marks, the child makes `kGets` gets. Returns the system calls between them.
-long count_system_calls(const std::function<void()>& work) {
-  const pid_t child = fork();
-  if (child == 0) {
-    ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
-    raise(SIGSTOP);
-    syscall(SYS_getppid);
-    work();
-    syscall(SYS_getppid);
-    _exit(0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  int marks = 0;
-  long entries_and_exits = 0;
-  while (marks < 4 && ptrace(PTRACE_SYSCALL, child, nullptr, nullptr) == 0 && waitpid(child, &status, 0) == child &&
-         WIFSTOPPED(status)) {
-    user_regs_struct registers{};
-    ptrace(PTRACE_GETREGS, child, nullptr, &registers);
-    if (registers.orig_rax == SYS_getppid) {
-      ++marks;  // at its entry and at its exit
-    } else if (marks > 0) {
-      ++entries_and_exits;
-    }
-  }
-  ptrace(PTRACE_CONT, child, nullptr, nullptr);
-  waitpid(child, &status, 0);
-  EXPECT_EQ(marks, 4) << "the child ended early";
-  return entries_and_exits / 2;
-}
 
 TEST_F(Syscalls, TenThousandGetsOfNamesNotHeldMakeNone) {
   std::vector<std::string> names;
