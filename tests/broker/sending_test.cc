@@ -116,7 +116,7 @@ TEST_F(Sending, WhatRanOutIsFreedThoughAnotherRequestSawItFirst) {
   make_anonymous();
   publish(receiver, "other", 0, 0);
   const EntryId other = get(receiver, "other", 0);
-  store->send(entry, version, kToken);
+  store->send(entry, version, kToken, sender);
   Catalog catalog = Catalog::open(name_, store->catalog_id(), Access::kReadWrite);
   kill_broker();
   catalog.pin(0).deadline_ns.store(now_ns() + kSecond / 2);
@@ -124,7 +124,7 @@ TEST_F(Sending, WhatRanOutIsFreedThoughAnotherRequestSawItFirst) {
   ASSERT_EQ(store->retired_entries(), 1u);
   while (now_ns() < store->next_pin_deadline().value()) {
   }
-  store->send(other, generation(other), kToken + 1);
+  store->send(other, generation(other), kToken + 1, receiver);
   store->reclaim_if_due();
   EXPECT_EQ(store->retired_entries(), 0u);
 }

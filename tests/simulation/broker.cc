@@ -8,7 +8,7 @@ using broker::MemoryWork;
 
 Broker::Broker(const broker::Options& options, const broker::Place& place)
     : opened_(open_store(options, place, {})),
-      sessions_(loop_, store_, guards_, [this] { housekeeping_.run(); }),
+      sessions_(loop_, store_, truncated_, [this] { housekeeping_.run(); }),
       memory_(std::make_unique<MemoryWork>(loop_, store_, [this] { housekeeping_.run(); })),
       idle_(loop_, store_, sessions_, [this] { stop_ = Stop{}; }),
       housekeeping_(loop_, store_, sessions_, *memory_, idle_),
@@ -20,7 +20,6 @@ Broker::Broker(const broker::Options& options, const broker::Place& place)
                 [this](bool keep, std::function<void()> answered) {
                   if (!stop_) stop_ = Stop{keep, std::move(answered)};
                 }} {
-  store_.set_client_limits(options.client_limits);
   if (opened_.adopted) sessions_.adopt_all();
   housekeeping_.run();
 }

@@ -12,6 +12,8 @@
 #include "broker/dispatch.h"
 #include "broker/housekeeping.h"
 #include "broker/startup.h"
+#include "broker/truncated_sessions.h"
+#include "tests/simulation/kernel.h"
 
 namespace tensorbroker::simulation {
 
@@ -20,11 +22,11 @@ class Sink final : public broker::Channel {
  public:
   explicit Sink(pid_t peer) : peer_(peer) {}
 
-  void send(const flatbuffers::FlatBufferBuilder& message) override {
+  void send(const flatbuffers::FlatBufferBuilder& message, std::vector<broker::SegmentFile> /*along*/) override {
     replies.emplace_back(message.GetBufferPointer(), message.GetBufferPointer() + message.GetSize());
   }
   void close(const std::string& /*reason*/) override { closed = true; }
-  pid_t peer_pid() const noexcept override { return peer_; }
+  broker::Peer peer() const noexcept override { return {.pid = peer_, .uid = Kernel::current()->uid}; }
 
   std::vector<std::vector<std::uint8_t>> replies;
   bool closed = false;
@@ -60,7 +62,7 @@ class Broker {
 
  private:
   broker::EventLoop loop_;
-  broker::SegmentGuards guards_;
+  broker::TruncatedSessions truncated_;
   broker::Opened opened_;
   broker::Store& store_ = opened_.store;
   broker::SessionRegistry sessions_;

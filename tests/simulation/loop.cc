@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "broker/closing_watch.h"
 #include "broker/event_loop.h"
 #include "broker/page_worker.h"
 #include "tests/simulation/kernel.h"
@@ -117,6 +118,13 @@ ReadableWatch::~ReadableWatch() {
   LoopWork::get().cancel(state_->id);
   close(state_->fd);
 }
+
+// As where there is no inotify: nobody is told.
+struct ClosingWatch::State {};
+ClosingWatch::ClosingWatch(EventLoop& /*loop*/, std::function<void(std::uint64_t)> /*closed*/) {}
+ClosingWatch::~ClosingWatch() = default;
+void ClosingWatch::watch(std::uint64_t /*session*/, const std::string& /*segment*/) {}
+void ClosingWatch::forget(std::uint64_t /*session*/) {}
 
 PageWorker::PageWorker(EventLoop& loop, const ArenaFile& arena) : jobs_(loop, arena) {
   simulation::jobs_of_worker = &jobs_;

@@ -371,7 +371,7 @@ void Model::answered_holders(const Request& r, const schema::ReplyItem& reply, E
 // ---------------------------------------------------------------- sessions
 
 void Model::answered_hello(std::uint64_t session, const Request& r, const schema::ReplyItem& reply, Errors& errors) {
-  const broker::ClientLimits& limits = store_->client_limits();
+  const Quotas& limits = store_->options().quotas;
   errors.must(ErrorCode::kVersionMismatch, !r.is_sound);
   if (r.session == 0) {
     const auto of_user = std::count_if(sessions_.begin(), sessions_.end(),

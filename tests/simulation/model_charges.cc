@@ -108,7 +108,7 @@ bool Model::exceeds(std::uint64_t session, std::int64_t bytes, bool is_header) c
 
 // Whether one tensor more is beyond a limit, in place of `replaced` if there is one.
 bool Model::exceeds_tensors(std::uint64_t session, EntryId replaced) const {
-  const broker::ClientLimits& limits = store_->client_limits();
+  const Quotas& limits = store_->options().quotas;
   if (limits.session_tensors == 0 && limits.user_tensors == 0) return false;
   const auto uses = this->uses();
   const uid_t uid = sessions_.at(session).uid;

@@ -54,9 +54,9 @@ void World::choose_options() {
   options_.max_tensors = 32;
   options_.max_sessions = 16;
   options_.idle_exit_seconds = random.one_in(2) ? 20 : 0;
-  options_.client_limits.session_tensors = maybe(24);
-  options_.client_limits.user_tensors = maybe(48);
-  options_.client_limits.user_sessions = maybe(10);
+  options_.session_tensors = maybe(24);
+  options_.user_tensors = maybe(48);
+  options_.user_sessions = maybe(10);
 }
 
 // ---------------------------------------------------------------- the broker

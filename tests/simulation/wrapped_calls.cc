@@ -34,6 +34,7 @@ int __real_fstat(int, struct stat*);
 void* __real_mmap(void*, size_t, int, int, int, off_t);
 int __real_munmap(void*, size_t);
 int __real_flock(int, int);
+int __real_fcntl(int, int, ...);
 ssize_t __real_pread(int, void*, size_t, off_t);
 int __real_posix_fallocate(int, off_t, off_t);
 int __real_fallocate(int, int, off_t, off_t);
@@ -117,7 +118,22 @@ int __wrap_fstat(int fd, struct stat* out) {
   Kernel* const kernel = kernel_of(fd);
   if (kernel == nullptr) return __real_fstat(fd, out);
   std::memset(out, 0, sizeof *out);
+  out->st_mode = S_IFREG | 0600;
+  out->st_uid = kernel->uid;
   out->st_size = kernel->size_of(fd);
+  return 0;
+}
+
+// The lock of a catalog, for writing: nobody else takes one for reading here.
+int __wrap_fcntl(int fd, int command, ...) {
+  va_list rest;
+  va_start(rest, command);
+  void* const argument = va_arg(rest, void*);
+  va_end(rest);
+  Kernel* const kernel = kernel_of(fd);
+  if (kernel == nullptr) return __real_fcntl(fd, command, argument);
+  if (command == F_OFD_SETLK) return kernel->lock(fd);
+  static_cast<struct flock*>(argument)->l_type = F_WRLCK;
   return 0;
 }
 
