@@ -309,9 +309,12 @@ void Client::learn(const Request& request, const schema::ReplyItem& reply, std::
 
 void Client::not_answered(const Request& request, const std::optional<Draft>& sent) {
   if (request.kind == schema::Request::Grant) awaits_grant = false;
-  if (request.kind == schema::Request::Publish || request.kind == schema::Request::Delete) {
-    unanswered.push_back({request, sent});
-  }
+  if (request.kind != schema::Request::Publish && request.kind != schema::Request::Delete) return;
+  unanswered.push_back({request, sent});
+  if (!sent) return;
+  // What was not its own when it asked may be by the time that it asks again, with other bytes in it.
+  unanswered.back().request.entry = sent->spare;
+  unanswered.back().request.block_offset = sent->block.offset;
 }
 
 }  // namespace tensorbroker::simulation
