@@ -113,7 +113,7 @@ class Hostile {
     socket_ = Socket::connect(path_);
     write_frame(*socket_, build_hello(1, {}), patience());
     const ReplyFrame welcome{*read_frame(*socket_, patience()), 0};
-    session_ = map_and_lock_session(name_, body_of<schema::Welcome>(welcome.item()).session(), false);
+    session_ = map_and_lock_session(name_, body_of<schema::Welcome>(welcome.item()).session(), false, {});
     write_frame(*socket_, build_locked(2), patience());
     read_frame(*socket_, patience());
   }
