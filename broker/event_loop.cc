@@ -19,6 +19,16 @@ using boost::system::error_code;
 struct EventLoop::Signals {
   explicit Signals(asio::io_context& context) : set(context, SIGTERM, SIGINT, SIGHUP) {}
 
+  // Without the set a second signal would cut short what is left of the end.
+  ~Signals() {
+    sigset_t ends;
+    sigemptyset(&ends);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&ends, signal);
+    pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
   void wait() {
     set.async_wait([this](error_code error, int signal) {
       if (error) return;

@@ -80,6 +80,15 @@ struct Mappable {
   ipc::mapping_handle_t get_mapping_handle() const { return {fd, false}; }
 };
 
+// False where the file is shorter.
+bool read_begin(int fd, void* out, std::size_t bytes) {
+  ssize_t n = 0;
+  do {
+    n = pread(fd, out, bytes, 0);
+  } while (n < 0 && errno == EINTR);
+  return n == static_cast<ssize_t>(bytes);
+}
+
 std::uint64_t free_bytes(int fd) {
   struct statvfs fs{};
   return fstatvfs(fd, &fs) == 0 ? std::uint64_t{fs.f_bavail} * fs.f_frsize : 0;
@@ -158,11 +167,9 @@ void Segment::take_first_page(int fd, SegmentKind kind) {
   // The magic was stored last, and so is read first.
   std::uint64_t magic = 0;
   alignas(Preamble) std::array<std::uint8_t, kPageSize> page{};
-  const ssize_t of_magic = pread(fd, &magic, sizeof magic, 0);
+  const bool has_magic = read_begin(fd, &magic, sizeof magic);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (of_magic != sizeof magic || pread(fd, page.data(), page.size(), 0) != static_cast<ssize_t>(page.size())) {
-    throw_truncated();
-  }
+  if (!has_magic || !read_begin(fd, page.data(), page.size())) throw_truncated();
   if (magic != kMagic) corrupt("magic: it was never finished");
   const auto& preamble = *reinterpret_cast<const Preamble*>(page.data());
   if (preamble.layout_version != kLayoutVersion || preamble.layout_hash != layout_hash()) {

@@ -43,8 +43,8 @@ bool is_filled(const std::byte* data, std::uint64_t bytes, std::uint64_t seed) {
   return filled;
 }
 
-Client::Client(Instance& instance, Model& model, std::uint64_t its_process, uid_t its_uid)
-    : process(its_process), uid(its_uid), instance_(instance), model_(model) {}
+Client::Client(Instance& instance, Model& model, std::uint64_t its_process)
+    : process(its_process), instance_(instance), model_(model) {}
 
 Client::~Client() = default;
 
@@ -83,7 +83,7 @@ void Client::map_heir(std::uint64_t given) {
 
 std::unique_ptr<Client> Client::fork(std::uint64_t child_process) {
   if (heir == 0) return nullptr;
-  auto child = std::make_unique<Client>(instance_, model_, child_process, uid);
+  auto child = std::make_unique<Client>(instance_, model_, child_process);
   child->session = heir;
   child->segment_ = std::move(heir_segment_);
   child->make_allocator();

@@ -53,7 +53,7 @@ struct Draft {
 
 class Client {
  public:
-  Client(Instance& instance, Model& model, std::uint64_t process, uid_t uid);
+  Client(Instance& instance, Model& model, std::uint64_t process);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -89,7 +89,6 @@ class Client {
   Request hello() const;
 
   const std::uint64_t process;
-  const uid_t uid;
   std::uint64_t session = 0;
   std::shared_ptr<Connection> connection;
   bool is_welcomed = false;  // as a new session, on this connection

@@ -15,6 +15,11 @@
 namespace tensorbroker::simulation {
 namespace {
 
+std::string_view file_name(std::string_view path) {
+  path.remove_prefix(path.rfind('/') + 1);  // none: npos + 1 is 0
+  return path;
+}
+
 Kernel* running = nullptr;
 
 // Address space that segments are made of, given once for the process: their memory is never mapped or unmapped. What
@@ -173,9 +178,11 @@ int Kernel::add(Descriptor descriptor) {
   return fd;
 }
 
+bool Kernel::exists(std::string_view name) const { return files_.contains(file_name(name)); }
+
 int Kernel::open(std::string_view name, int flags) {
   if (fails(Fault::kNoDescriptor)) return error(EMFILE);
-  name.remove_prefix(name.rfind('/') + 1);  // none: npos + 1 is 0
+  name = file_name(name);
   auto at = files_.find(name);
   if ((flags & O_CREAT) != 0) {
     if (at != files_.end()) return error(EEXIST);

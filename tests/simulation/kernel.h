@@ -36,7 +36,7 @@ class Kernel {
   // ---- the world around the broker
   std::uint64_t now_ns = 0;     // CLOCK_BOOTTIME and the steady clock
   std::uint64_t wall_us = 0;    // since the epoch, at now_ns 0
-  uid_t uid = 1000;             // of this process, as the broker takes its clients to be
+  uid_t uid = 1000;             // of the broker and its clients
   std::uint64_t shm_bytes = 0;  // how large /dev/shm is
   std::uint64_t random_seed = 0;
 
@@ -62,6 +62,7 @@ class Kernel {
   bool owns(int fd) const { return fd >= kFirstFd; }
   static bool owns(const void* address);
   int open(std::string_view name, int flags);
+  bool exists(std::string_view name) const;
   int close(int fd);
   int truncate(int fd, std::uint64_t bytes);
   std::int64_t size_of(int fd) const;

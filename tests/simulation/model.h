@@ -172,6 +172,8 @@ class Model {
   std::map<std::uint64_t, Use> moved() const;
   Use use_of_user(const std::map<std::uint64_t, Use>& uses, uid_t uid) const;
   const ModelExtent* extent_of(const Range& block) const;
+  bool lost_sessions() const;
+  void beyond_quota(Errors& errors, bool holds) const;
   bool exceeds(std::uint64_t session, std::int64_t bytes, bool is_header) const;
   bool exceeds_tensors(std::uint64_t session, EntryId replaced) const;
   uid_t payer_of(std::uint64_t session) const;

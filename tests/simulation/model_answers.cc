@@ -127,7 +127,7 @@ void Model::check_quota(std::uint64_t session, const Request& r, Circumstances h
       freed.insert(entries_.extract(entry));
     }
   }
-  errors.must(ErrorCode::kQuota, how.alone && exceeded());
+  beyond_quota(errors, how.alone && exceeded());
   entries_.merge(freed);
 }
 
@@ -205,7 +205,7 @@ void Model::answered_delete(std::uint64_t session, const Request& r, const schem
 // ---------------------------------------------------------------- memory
 
 void Model::grant_begun(std::uint64_t session, std::uint64_t bytes) {
-  require(!exceeds(session, static_cast<std::int64_t>(round_up_to_page(bytes)), false),
+  require(lost_sessions() || !exceeds(session, static_cast<std::int64_t>(round_up_to_page(bytes)), false),
           "no session or user gets memory beyond its limit", session);
   grants_.push_back({session, round_up_to_page(bytes)});
   observe();
@@ -221,7 +221,7 @@ void Model::answered_grant(std::uint64_t session, const Request& r, const schema
   } else {
     errors.must(ErrorCode::kInvalidArgument, bytes == 0);
     errors.must(ErrorCode::kOutOfMemory, r.bytes > store_->options().capacity);
-    errors.must(ErrorCode::kQuota, exceeds(session, static_cast<std::int64_t>(bytes), false));
+    beyond_quota(errors, exceeds(session, static_cast<std::int64_t>(bytes), false));
     observe();
     errors.may(ErrorCode::kOutOfMemory, !has_room_for(bytes));
   }
@@ -272,7 +272,7 @@ void Model::answered_grow(std::uint64_t session, const Request& r, const schema:
   const std::uint32_t had = sessions_.at(session).lease_cells;
   const auto wanted = static_cast<std::uint32_t>(round_up(std::min(r.count, kLeasesLimit), kPageSize / sizeof(Word)));
   const std::uint32_t more = wanted > had ? wanted - had : 0;
-  errors.must(ErrorCode::kQuota, more > 0 && exceeds(session, static_cast<std::int64_t>(more * sizeof(Word)), false));
+  beyond_quota(errors, more > 0 && exceeds(session, static_cast<std::int64_t>(more * sizeof(Word)), false));
   // Those of its heirs grow after its own, and may fail where its own did not.
   errors.may(ErrorCode::kQuota, more > 0);
   const bool went_well = errors.judge(reply);
@@ -376,7 +376,7 @@ void Model::answered_hello(std::uint64_t session, const Request& r, const schema
   if (r.session == 0) {
     const auto of_user = std::count_if(sessions_.begin(), sessions_.end(),
                                        [](const auto& known) { return known.second.uid == Kernel::current()->uid; });
-    errors.must(ErrorCode::kQuota,
+    beyond_quota(errors,
                 sessions_.size() >= store_->options().max_sessions ||
                     (limits.user_sessions != 0 && static_cast<std::uint64_t>(of_user) >= limits.user_sessions));
     errors.judge(reply);

@@ -106,6 +106,16 @@ bool Model::exceeds(std::uint64_t session, std::int64_t bytes, bool is_header) c
          (options.user_limit != 0 && use_of_user(uses, uid).bytes + bytes > most(options.user_limit));
 }
 
+bool Model::lost_sessions() const {
+  return std::any_of(sessions_.begin(), sessions_.end(), [this](const auto& known) { return !store_->has_session(known.first); });
+}
+
+// Before it refuses, the broker looks for sessions that have ended; then what they had decides no more.
+void Model::beyond_quota(Errors& errors, bool holds) const {
+  if (lost_sessions()) return errors.may(ErrorCode::kQuota);
+  errors.must(ErrorCode::kQuota, holds);
+}
+
 // Whether one tensor more is beyond a limit, in place of `replaced` if there is one.
 bool Model::exceeds_tensors(std::uint64_t session, EntryId replaced) const {
   const Quotas& limits = store_->options().quotas;

@@ -14,8 +14,6 @@ namespace {
 constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kSecond = 1'000'000'000;
 constexpr std::uint64_t kAmple = 8 * kMiB;  // room in /dev/shm that is enough for anything
-constexpr uid_t kOwner = 1000;
-constexpr uid_t kOther = 1001;
 constexpr std::uint64_t kYear2026 = 1'767'225'600'000'000;  // in microseconds
 
 const schema::ReplyMessage& verified(const std::vector<std::uint8_t>& reply) {
@@ -31,7 +29,7 @@ World::World(std::uint64_t seed) : random(seed) {
   kernel.wall_us = kYear2026;
   kernel.random_seed = seed;
   kernel.shm_bytes = 64 * kMiB;
-  instance_.name = {.uid = kOwner, .instance = "simulated"};
+  instance_.name = {.uid = kernel.uid, .instance = "simulated"};
   place_ = {.name = instance_.name, .runtime_dir = "/nowhere", .socket = {}, .log = {}};
   choose_options();
   require(start_broker(), "an instance begins");
@@ -62,7 +60,6 @@ void World::choose_options() {
 // ---------------------------------------------------------------- the broker
 
 bool World::start_broker() {
-  kernel.uid = kOwner;
   kernel.take_scarcity();
   try {
     broker_ = std::make_unique<Broker>(options_, place_);
@@ -187,7 +184,7 @@ void World::run_all() {
 // ---------------------------------------------------------------- clients
 
 Client& World::add_client() {
-  clients.push_back(std::make_unique<Client>(instance_, model, ++last_process_, random.one_in(4) ? kOther : kOwner));
+  clients.push_back(std::make_unique<Client>(instance_, model, ++last_process_));
   return *clients.back();
 }
 
@@ -248,7 +245,6 @@ std::optional<ErrorCode> World::send(Client& client, const std::vector<Request>&
     disconnect(client);
     return std::nullopt;
   }
-  kernel.uid = client.uid;
   kernel.take_scarcity();
   const std::shared_ptr<Connection> to = client.connection;
   require(handle(to, message_of(requests)), "a message of this protocol is handled", client.session);

@@ -31,6 +31,7 @@ int __real_shm_unlink(const char*);
 int __real_fchmod(int, mode_t);
 int __real_ftruncate(int, off_t);
 int __real_fstat(int, struct stat*);
+int __real_lstat(const char*, struct stat*);
 void* __real_mmap(void*, size_t, int, int, int, off_t);
 int __real_munmap(void*, size_t);
 int __real_flock(int, int);
@@ -62,6 +63,14 @@ constexpr long kFilesystemBlock = tensorbroker::kPageSize;
 Kernel* kernel_of(int fd) {
   Kernel* const kernel = Kernel::current();
   return kernel != nullptr && kernel->owns(fd) ? kernel : nullptr;
+}
+
+// Of a file of this user's own.
+struct stat status_of_own(const Kernel& kernel) {
+  struct stat status{};
+  status.st_mode = S_IFREG | 0600;
+  status.st_uid = kernel.uid;
+  return status;
 }
 
 // The one directory that is ever listed.
@@ -117,11 +126,17 @@ int __wrap_ftruncate(int fd, off_t bytes) {
 int __wrap_fstat(int fd, struct stat* out) {
   Kernel* const kernel = kernel_of(fd);
   if (kernel == nullptr) return __real_fstat(fd, out);
-  std::memset(out, 0, sizeof *out);
-  out->st_mode = S_IFREG | 0600;
-  out->st_uid = kernel->uid;
+  *out = status_of_own(*kernel);
   out->st_size = kernel->size_of(fd);
   return 0;
+}
+
+int __wrap_lstat(const char* path, struct stat* out) {
+  const Kernel* const kernel = Kernel::current();
+  if (kernel == nullptr || !Kernel::is_shm_path(path)) return __real_lstat(path, out);
+  *out = status_of_own(*kernel);
+  errno = ENOENT;
+  return kernel->exists(path) ? 0 : -1;
 }
 
 // The lock of a catalog, for writing: nobody else takes one for reading here.
