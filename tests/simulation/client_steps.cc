@@ -283,7 +283,7 @@ void Simulation::ask_several(Client& client) {
   for (std::uint64_t count = 2 + random_.below(3); count > 0; --count) {
     requests.push_back(numbered(client, simple_request(client)));
   }
-  send("several requests", client, std::move(requests));
+  send("several requests", client, requests);
 }
 
 void Simulation::ask_something(Client& client) {

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <random>
 #include <string>
+#include <vector>
 
 #include "tests/simulation/violation.h"
 #include "tests/support/system_calls.h"
@@ -77,44 +78,49 @@ void PrintTo(const Damage& damage, std::ostream* out) { *out << damage.name; }
 
 EntryId some_entry(World& world) { return world.model.names().begin()->second; }
 
-const Damage kDamages[] = {
-    {"ABlocksBytes",
-     [](World& world) {
-       for (const auto& [id, entry] : world.model.entries()) {
-         if (entry.data_bytes > 8) world.instance().arena.data()[entry.block.offset] ^= std::byte{1};
-       }
-     }},
-    {"ALease",
-     [](World& world) {
-       for (const auto& [id, session] : world.model.sessions()) {
-         for (const auto& [cell, entry] : session.leases) world.store().session_mapping(id).lease(cell).store(0);
-       }
-     }},
-    {"ACellOfTheIndex",
-     [](World& world) {
-       const CatalogView& view = world.store().catalog().view();
-       Word* const cells = view.index[IndexRoot::unpack(view.root->index.load()).region];
-       for (std::uint64_t i = 0; i < view.index_limit; ++i) {
-         if (cell_is_entry(cells[i].load())) return cells[i].store(kTombstone);
-       }
-     }},
-    {"AnEntrysVersion", [](World& world) { world.store().catalog().entry(some_entry(world)).generation.fetch_add(2); }},
-    {"AnEntrysOwner", [](World& world) { world.store().catalog().entry(some_entry(world)).owner.fetch_add(1); }},
-    {"TheNextVersion", [](World& world) { world.store().catalog().root().next_generation.fetch_add(1); }},
-    {"AnExtentsRecord",
-     [](World& world) { world.store().catalog().extent(world.model.extents().begin()->first).bytes.fetch_add(4096); }},
-    {"AKeptResult",
-     [](World& world) {
-       for (auto& result : world.store().catalog().session(0).window) result.value.fetch_add(2);
-       for (auto& result : world.store().catalog().session(1).window) result.value.fetch_add(2);
-     }},
-    {"AnEvent", [](World& world) { append_event(world.store().catalog().events(), EventType::kDelete, 1, "never"); }},
-    {"AStraySegment",
-     [](World& world) {
-       world.kernel.shm_bytes = std::uint64_t{64} << 20;
-       SessionSegment::create(world.store().name(), 1, world.store().catalog().segment().instance());
-     }},
-};
+std::vector<Damage> damages() {
+  return {
+      {"ABlocksBytes",
+       [](World& world) {
+         for (const auto& [id, entry] : world.model.entries()) {
+           if (entry.data_bytes > 8) world.instance().arena.data()[entry.block.offset] ^= std::byte{1};
+         }
+       }},
+      {"ALease",
+       [](World& world) {
+         for (const auto& [id, session] : world.model.sessions()) {
+           for (const auto& [cell, entry] : session.leases) world.store().session_mapping(id).lease(cell).store(0);
+         }
+       }},
+      {"ACellOfTheIndex",
+       [](World& world) {
+         const CatalogView& view = world.store().catalog().view();
+         Word* const cells = view.index[IndexRoot::unpack(view.root->index.load()).region];
+         for (std::uint64_t i = 0; i < view.index_limit; ++i) {
+           if (cell_is_entry(cells[i].load())) return cells[i].store(kTombstone);
+         }
+       }},
+      {"AnEntrysVersion",
+       [](World& world) { world.store().catalog().entry(some_entry(world)).generation.fetch_add(2); }},
+      {"AnEntrysOwner", [](World& world) { world.store().catalog().entry(some_entry(world)).owner.fetch_add(1); }},
+      {"TheNextVersion", [](World& world) { world.store().catalog().root().next_generation.fetch_add(1); }},
+      {"AnExtentsRecord",
+       [](World& world) {
+         world.store().catalog().extent(world.model.extents().begin()->first).bytes.fetch_add(4096);
+       }},
+      {"AKeptResult",
+       [](World& world) {
+         for (auto& result : world.store().catalog().session(0).window) result.value.fetch_add(2);
+         for (auto& result : world.store().catalog().session(1).window) result.value.fetch_add(2);
+       }},
+      {"AnEvent", [](World& world) { append_event(world.store().catalog().events(), EventType::kDelete, 1, "never"); }},
+      {"AStraySegment",
+       [](World& world) {
+         world.kernel.shm_bytes = std::uint64_t{64} << 20;
+         SessionSegment::create(world.store().name(), 1, world.store().catalog().segment().instance());
+       }},
+  };
+}
 
 class SimulationDamage : public testing::TestWithParam<Damage> {};
 
@@ -127,7 +133,7 @@ TEST_P(SimulationDamage, IsSeen) {
   EXPECT_THROW(simulation.run(200), Violation);
 }
 
-INSTANTIATE_TEST_SUITE_P(Simulation, SimulationDamage, testing::ValuesIn(kDamages),
+INSTANTIATE_TEST_SUITE_P(Simulation, SimulationDamage, testing::ValuesIn(damages()),
                          [](const auto& damage) { return damage.param.name; });
 
 }  // namespace
