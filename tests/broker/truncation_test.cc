@@ -53,7 +53,7 @@ pid_t start_publisher(const BrokerProcess& broker, int told) {
   }
 }
 
-class TruncatedUnderTheBroker : public testing::TestWithParam<std::tuple<const char*, int>> {};
+class TruncatedUnderTheBroker : public testing::TestWithParam<std::tuple<std::string, int>> {};
 
 TEST_P(TruncatedUnderTheBroker, EndsTheInstanceAndSaysSo) {
   const auto [kind, bytes] = GetParam();

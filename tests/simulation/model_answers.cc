@@ -377,8 +377,8 @@ void Model::answered_hello(std::uint64_t session, const Request& r, const schema
     const auto of_user = std::count_if(sessions_.begin(), sessions_.end(),
                                        [](const auto& known) { return known.second.uid == Kernel::current()->uid; });
     beyond_quota(errors,
-                sessions_.size() >= store_->options().max_sessions ||
-                    (limits.user_sessions != 0 && static_cast<std::uint64_t>(of_user) >= limits.user_sessions));
+                 sessions_.size() >= store_->options().max_sessions ||
+                     (limits.user_sessions != 0 && static_cast<std::uint64_t>(of_user) >= limits.user_sessions));
     errors.judge(reply);
     return observe_sessions();
   }

@@ -107,7 +107,8 @@ bool Model::exceeds(std::uint64_t session, std::int64_t bytes, bool is_header) c
 }
 
 bool Model::lost_sessions() const {
-  return std::any_of(sessions_.begin(), sessions_.end(), [this](const auto& known) { return !store_->has_session(known.first); });
+  return std::any_of(sessions_.begin(), sessions_.end(),
+                     [this](const auto& known) { return !store_->has_session(known.first); });
 }
 
 // Before it refuses, the broker looks for sessions that have ended; then what they had decides no more.

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
 constexpr std::uint64_t kSecond = 1'000'000'000;
-constexpr std::uint64_t kAmple = 8 * kMiB;  // room in /dev/shm that is enough for anything
+constexpr std::uint64_t kAmple = 8 * kMiB;                  // room in /dev/shm that is enough for anything
 constexpr std::uint64_t kYear2026 = 1'767'225'600'000'000;  // in microseconds
 
 const schema::ReplyMessage& verified(const std::vector<std::uint8_t>& reply) {
