@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from rich.console import Console
@@ -24,6 +25,8 @@ ROUNDS = 1000
 TOLERANCE = 0.05
 LIMIT = 300  # seconds for one run
 COUNT = ("valgrind", "--tool=callgrind")
+TOTAL = re.compile(r"^totals: (\d+)", re.MULTILINE)
+PROCESSES = 3  # the daemon detaches itself by forking twice
 
 
 def run(call: str, rounds: int, prefix: tuple[str, ...] = (), daemon: Path = DAEMON) -> str:
@@ -55,25 +58,26 @@ def of_broker(call: str, scratch: Path) -> float:
     """Return the instructions that one call costs the broker, its start and end taken off."""
     counts = []
     for rounds in (0, ROUNDS):
-        out = scratch / f"{call}-{rounds}".replace(
-            " ", "-"
-        )  # a folder: the daemon detaches itself by forking, and each process counts
+        out = scratch / f"{call}-{rounds}".replace(" ", "-")  # a folder: each of the daemon's processes counts
         out.mkdir()
         wrapper = scratch / f"tensorbrokerd-{rounds}"
         command = " ".join((*COUNT, f"--callgrind-out-file={out}/%p", "--log-file=/dev/null", str(DAEMON)))
         wrapper.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         wrapper.chmod(0o700)
         run(call, rounds, daemon=wrapper)
-        counts.append(sum(total(path) for path in out.iterdir()))
+        counts.append(sum(await_totals(out)))
     return (counts[1] - counts[0]) / ROUNDS
 
 
-def total(out: Path) -> int:
-    """Return the sum that a file of callgrind's ends with."""
-    found = re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
-    if found is None:
-        sys.exit(f"callgrind wrote no sum to {out}")
-    return int(found[1])
+def await_totals(out: Path) -> list[int]:
+    """Return what each of the daemon's processes counted, once the last of them has written it."""
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        found = [TOTAL.search(path.read_text()) for path in out.iterdir()]
+        if len(found) == PROCESSES and all(found):
+            return [int(match[1]) for match in found if match]
+        time.sleep(0.05)
+    sys.exit(f"callgrind wrote {[path.name for path in out.iterdir()]} to {out}, not {PROCESSES} sums")
 
 
 def count_all() -> dict[str, float]:
