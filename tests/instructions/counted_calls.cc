@@ -67,11 +67,13 @@ Call put_and_remove() {
   };
 }
 
-const std::map<std::string, Call (*)()> kCalls = {{"get", get},
-                                                  {"find what is missing", find_what_is_missing},
-                                                  {"get a bundle of 300", get_bundle},
-                                                  {"put 4 KiB", put},
-                                                  {"put and remove 4 KiB", put_and_remove}};
+std::map<std::string, Call (*)()> calls() {
+  return {{"get", get},
+          {"find what is missing", find_what_is_missing},
+          {"get a bundle of 300", get_bundle},
+          {"put 4 KiB", put},
+          {"put and remove 4 KiB", put_and_remove}};
+}
 
 }  // namespace
 }  // namespace tensorbroker::bench
@@ -82,18 +84,18 @@ extern "C" __attribute__((noinline)) void counted_rounds(const tensorbroker::ben
 }
 
 int main(int argc, char** argv) {
-  using tensorbroker::bench::kCalls;
+  const auto calls = tensorbroker::bench::calls();
   if (argc != 3) {
-    for (const auto& [name, make] : kCalls) std::puts(name.c_str());
+    for (const auto& [name, make] : calls) std::puts(name.c_str());
     return 0;
   }
-  const auto found = kCalls.find(argv[1]);
-  if (found == kCalls.end()) {
+  const auto found = calls.find(argv[1]);
+  if (found == calls.end()) {
     std::fprintf(stderr, "counted_calls: there is no call '%s'\n", argv[1]);
     return 1;
   }
   const tensorbroker::bench::Call call = found->second();
   for (int i = 0; i < tensorbroker::bench::kWarm; ++i) call(i);
-  counted_rounds(call, std::atoi(argv[2]));
+  counted_rounds(call, static_cast<int>(std::strtol(argv[2], nullptr, 10)));
   return 0;
 }

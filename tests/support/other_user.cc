@@ -66,7 +66,7 @@ std::string answer_of(const UserProcess::Answer& answer, const std::string& ques
 
 }  // namespace
 
-UserProcess::UserProcess(const User& user, Answer answer) {
+UserProcess::UserProcess(const User& user, const Answer& answer) {
   std::array<int, 2> ends{};
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) throw std::runtime_error("no sockets");
   pid_ = fork();

@@ -27,7 +27,7 @@ class UserProcess {
   // `answer` runs in the other process. What it throws is answered as "<class>: <message>" for AccessError, QuotaError
   // and BrokerUnavailableError, "Error: <message>" for others.
   using Answer = std::function<std::string(const std::string& question)>;
-  UserProcess(const User& user, Answer answer);
+  UserProcess(const User& user, const Answer& answer);
   ~UserProcess();
   UserProcess(const UserProcess&) = delete;
   UserProcess& operator=(const UserProcess&) = delete;
