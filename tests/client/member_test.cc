@@ -21,8 +21,8 @@ namespace tensorbroker {
 namespace {
 
 constexpr gid_t kGroup = 60123;
-const test::User kMember{60001, 60001, {kGroup}};
-const test::User kStranger{60002, 60002};
+test::User a_member() { return {60001, 60001, {kGroup}}; }
+test::User a_stranger() { return {60002, 60002}; }
 
 class Members : public testing::Test {
  protected:
@@ -70,7 +70,7 @@ class Members : public testing::Test {
 };
 
 TEST_F(Members, ReadWhatTheOwnerPutsAndPublishes) {
-  const auto member = start(kMember);
+  const auto member = start(a_member());
   Client owner = broker_->connect();
   const Tensor x = owner.put("x", test::of({1, 2, 3}));
   EXPECT_EQ(member->ask("get x"), "1 2 3 ");
@@ -94,7 +94,7 @@ TEST_F(Members, BelongToTheGroupByTheirOwnOrASupplementaryOne) {
 }
 
 TEST_F(Members, GetModesThatLetThemReadAndNothingElse) {
-  const auto member = start(kMember);
+  const auto member = start(a_member());
   Client owner = broker_->connect();
   owner.put("x", test::of({1}));
   ASSERT_EQ(member->ask("get x"), "1 ");
@@ -104,7 +104,7 @@ TEST_F(Members, GetModesThatLetThemReadAndNothingElse) {
 }
 
 TEST_F(Members, AreToldThatTheyMayNotWrite) {
-  const auto member = start(kMember);
+  const auto member = start(a_member());
   Client owner = broker_->connect();
   owner.put("x", test::of({1}));
   owner.zeros({2}, kFloat32, "counters");
@@ -119,7 +119,7 @@ TEST_F(Members, AreToldThatTheyMayNotWrite) {
 }
 
 TEST_F(Members, StrangersAreRefused) {
-  const auto stranger = start(kStranger);
+  const auto stranger = start(a_stranger());
   const std::string said = stranger->ask("list");
   EXPECT_TRUE(said.starts_with("AccessError: uid 60002 may not enter the runtime directory")) << said;
   EXPECT_NE(said.find("--group"), std::string::npos) << "the remedy: " << said;
@@ -131,14 +131,14 @@ TEST_F(Members, StrangersAreRefused) {
 
 TEST_F(Members, HaveToNameTheOwner) {
   options_.owner = "";
-  const std::string said = start(kMember)->ask("list");
+  const std::string said = start(a_member())->ask("list");
   EXPECT_TRUE(said.starts_with("AccessError: ")) << said;
   EXPECT_NE(said.find("belongs to uid 0, not to uid 60001"), std::string::npos) << said;
   EXPECT_NE(said.find("TENSORBROKER_OWNER"), std::string::npos) << "the remedy: " << said;
 }
 
 TEST_F(Members, ForkAndReadOn) {
-  const auto member = start(kMember);
+  const auto member = start(a_member());
   Client owner = broker_->connect();
   owner.put("x", test::of({1, 2}));
   for (int round = 0; round < 3; ++round) EXPECT_EQ(member->ask("fork x"), "1 2 / 1 2 ");
@@ -146,7 +146,7 @@ TEST_F(Members, ForkAndReadOn) {
 }
 
 TEST_F(Members, ThatAreKilledKeepNothing) {
-  const auto member = start(kMember);
+  const auto member = start(a_member());
   Client owner = broker_->connect();
   owner.put("x", test::of({1, 2}));
   ASSERT_EQ(member->ask("get x"), "1 2 ");
@@ -158,7 +158,7 @@ TEST_F(Members, ThatAreKilledKeepNothing) {
 }
 
 TEST_F(Members, GoOnWithASuccessor) {
-  const auto member = start(kMember);
+  const auto member = start(a_member());
   {
     Client owner = broker_->connect();
     owner.put("x", test::of({1, 2}));
@@ -170,7 +170,7 @@ TEST_F(Members, GoOnWithASuccessor) {
   expect_modes();  // the successor was not told
   EXPECT_EQ(member->ask("sessions"), "1") << "the session is its own again";
   EXPECT_EQ(member->ask("fork x"), "1 2 / 1 2 ");
-  EXPECT_EQ(start(kMember)->ask("get x"), "1 2 ") << "one that comes later";
+  EXPECT_EQ(start(a_member())->ask("get x"), "1 2 ") << "one that comes later";
 }
 
 // Whoever may read a file may lock it, too.
@@ -179,8 +179,8 @@ TEST_F(Members, CannotKeepASuccessorFromTheInstanceByLocks) {
     Client owner = broker_->connect();
     owner.put("x", test::of({1, 2}));
   }
-  const auto member = start(kMember);
-  test::UserProcess locker(kMember, [files = broker_->at().files()](const std::string&) {
+  const auto member = start(a_member());
+  test::UserProcess locker(a_member(), [files = broker_->at().files()](const std::string&) {
     int locked = 0;
     for (const std::string& file : files) {
       const int fd = open(("/dev/shm/" + file).c_str(), O_RDONLY | O_CLOEXEC);
@@ -197,7 +197,7 @@ TEST_F(Members, CannotKeepASuccessorFromTheInstanceByLocks) {
 }
 
 TEST_F(Members, ShareASession) {  // of one process, as the owner's clients do
-  const auto member = start(kMember);
+  const auto member = start(a_member());
   broker_->connect().put("x", test::of({1}));
   EXPECT_EQ(member->ask("get x"), "1 ");
   EXPECT_EQ(member->ask("close"), "done");
@@ -209,9 +209,9 @@ TEST_F(Members, CountAgainstTheLimitsOfTheirUid) {
   auto limited = arguments();
   limited.insert(limited.end(), {"--user-sessions", "2"});  // one, and its heir
   broker_->start(limited);
-  const auto first = start(kMember);
+  const auto first = start(a_member());
   ASSERT_EQ(first->ask("list"), "");
-  const std::string said = start(kMember)->ask("list");
+  const std::string said = start(a_member())->ask("list");
   EXPECT_TRUE(said.starts_with("QuotaError: user 60001 has 2 sessions")) << said;
   EXPECT_EQ(start({60003, kGroup})->ask("list"), "") << "another one's limit is his own";
   EXPECT_EQ(broker_->connect().list().size(), 0u);
@@ -225,7 +225,7 @@ std::unique_ptr<test::RawSession> attach(const test::TemporaryInstance& at) {
 }
 
 TEST_F(Members, GetNoPagesAndNoEntriesWhateverTheyAsk) {
-  const std::string refused = test::as_user(kMember, [this] {
+  const std::string refused = test::as_user(a_member(), [this] {
     const auto session = attach(broker_->at());
     EXPECT_TRUE(session->spares.empty());
     std::string allowed;
@@ -249,7 +249,7 @@ TEST_F(Members, GetNoPagesAndNoEntriesWhateverTheyAsk) {
 
 TEST_F(Members, SessionsOfOthersAreNotTheirs) {
   const auto owner = attach(broker_->at());
-  const std::string said = test::as_user(kMember, [&] {
+  const std::string said = test::as_user(a_member(), [&] {
     const auto socket = test::connect_raw(broker_->at());
     return test::text_of(test::ask(*socket, test::hello(owner->id)));
   });
@@ -268,7 +268,7 @@ TEST_F(Members, GetSessionsWithoutABitOfOthers) {
     for (std::uint32_t cell = 0; cell < kInitialLeases; ++cell) owner->segment->lease(cell).store(0x5ec2e7);
     for (std::uint64_t i = 0; i < kReturnsLimit; ++i) owner->segment->block_return(i).generation.store(0x5ec2e7);
   }
-  EXPECT_EQ(test::as_user(kMember,
+  EXPECT_EQ(test::as_user(a_member(),
                           [this] {
                             const auto session = attach(broker_->at());
                             std::size_t found = 0;
