@@ -25,8 +25,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr gid_t kGroup = 60123;
-const test::User kOwner{60010, 60010, {kGroup}};
-const test::User kOther{60011, 60011};
+test::User an_owner() { return {60010, 60010, {kGroup}}; }
+test::User another() { return {60011, 60011}; }
 
 std::vector<std::string> place(const test::TemporaryInstance& at) {
   return {"--instance", at.name().instance, "--runtime-dir", at.runtime_dir(), "--capacity", "16MiB"};
@@ -61,7 +61,7 @@ TEST(Group, ThatThereIsNotIsRefused) {
 TEST(Group, ThatItsOwnerIsNoMemberOfIsRefusedAndLeavesNothing) {
   SKIP_UNLESS_ROOT();
   const test::PublicDaemon daemon;
-  const std::string said = test::as_user(kOwner, [] {
+  const std::string said = test::as_user(an_owner(), [] {
     const test::TemporaryInstance at;
     const test::Ended ended = test::run_daemon(with(place(at), {"--group", "60999"}));
     return std::to_string(ended.status) + " " + std::to_string(at.files().size()) + " " + ended.err;
@@ -103,7 +103,7 @@ TEST(Group, StrangersThatReachTheSocketAreToldWhy) {
   SKIP_UNLESS_ROOT();
   const test::PublicDaemon daemon;
   std::optional<test::BrokerProcess> broker;
-  test::UserProcess owner(kOwner, [&](const std::string& group) {
+  test::UserProcess owner(an_owner(), [&](const std::string& group) {
     broker.reset();
     if (group == "end") return std::string();
     broker.emplace(group.empty() ? std::vector<std::string>{"--capacity", "16MiB"}
@@ -119,7 +119,7 @@ TEST(Group, StrangersThatReachTheSocketAreToldWhy) {
                                  .autostart = false,
                                  .timeout = std::chrono::seconds(20),
                                  .capacity = {},
-                                 .owner = std::to_string(kOwner.uid)};
+                                 .owner = std::to_string(an_owner().uid)};
     try {
       Client::connect(options);
       ADD_FAILURE() << "root was served";
@@ -138,7 +138,7 @@ TEST(Group, StrangersThatReachTheSocketAreToldWhy) {
 TEST(Planted, ALockOfAnotherUserIsRefused) {
   SKIP_UNLESS_ROOT();
   const test::TemporaryInstance at;
-  plant(at.name().lock_path(), kOther);
+  plant(at.name().lock_path(), another());
   const test::Ended ended = test::run_daemon(place(at));
   EXPECT_EQ(ended.status, 1);
   EXPECT_NE(ended.err.find("lock belongs to uid 60011, not to uid 0"), std::string::npos) << ended.err;
@@ -160,7 +160,7 @@ TEST(Planted, SegmentsOfOthersAndLinksAreLeftAlone) {
   std::ofstream(target) << "planted";
   const std::string catalog = shm(at.name().segment(SegmentKind::kCatalog, 7));
   const std::string link = shm(at.name().segment(SegmentKind::kArena, 8));
-  plant(catalog, kOther);
+  plant(catalog, another());
   ASSERT_EQ(symlink(target.c_str(), link.c_str()), 0);
   EXPECT_EQ(test::run_daemon(with(place(at), {"--idle-exit", "0.1"})).status, 0) << "it serves, and ends in good order";
   EXPECT_EQ(contents(catalog), "planted");
@@ -179,7 +179,7 @@ TEST(Planted, TheNameOfTheNextSessionCostsOneClientAnError) {
     next = Catalog::open(broker.at().name(), segment->id, Access::kReadOnly).root().next_id.load();
   }
   const std::string path = shm(broker.at().name().segment(SegmentKind::kSession, next));
-  plant(path, kOther);
+  plant(path, another());
   try {
     broker.connect();
     ADD_FAILURE() << "a stranger's file was taken for the session's";
@@ -239,7 +239,7 @@ TEST_F(PlantedSocket, ThatIsALinkIsRefused) {
 TEST_F(PlantedSocket, OfAnotherUserIsRefused) {
   SKIP_UNLESS_ROOT();
   const int fd = listen_at(path());
-  ASSERT_EQ(lchown(path().c_str(), kOther.uid, kOther.gid), 0);
+  ASSERT_EQ(lchown(path().c_str(), another().uid, another().gid), 0);
   EXPECT_NE(refusal(at_.connect_options()).find("belongs to uid 60011, not to uid 0"), std::string::npos);
   close(fd);
 }
@@ -247,11 +247,11 @@ TEST_F(PlantedSocket, OfAnotherUserIsRefused) {
 TEST_F(PlantedSocket, ThatAnotherUserListensOnIsRefused) {
   SKIP_UNLESS_ROOT();
   const int fd = listen_at(path());
-  ASSERT_EQ(lchown(path().c_str(), kOther.uid, kOther.gid), 0);
-  ASSERT_EQ(chown(at_.runtime_dir().c_str(), kOther.uid, kOther.gid), 0);
-  const std::string said = test::as_user(kOther, [&] {
+  ASSERT_EQ(lchown(path().c_str(), another().uid, another().gid), 0);
+  ASSERT_EQ(chown(at_.runtime_dir().c_str(), another().uid, another().gid), 0);
+  const std::string said = test::as_user(another(), [&] {
     ConnectOptions options = at_.connect_options();
-    options.owner = std::to_string(kOther.uid);
+    options.owner = std::to_string(another().uid);
     return refusal(options);
   });
   EXPECT_NE(said.find("uid 0 listens on"), std::string::npos) << said;
