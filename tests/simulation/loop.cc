@@ -120,8 +120,11 @@ ReadableWatch::~ReadableWatch() {
 }
 
 // As where there is no inotify: nobody is told.
-struct ClosingWatch::State {};
-ClosingWatch::ClosingWatch(EventLoop& /*loop*/, std::function<void(std::uint64_t)> /*closed*/) {}
+struct ClosingWatch::State {
+  std::function<void(std::uint64_t)> closed;
+};
+ClosingWatch::ClosingWatch(EventLoop& /*loop*/, std::function<void(std::uint64_t)> closed)
+    : state_(std::make_shared<State>(State{std::move(closed)})) {}
 ClosingWatch::~ClosingWatch() = default;
 void ClosingWatch::watch(std::uint64_t /*session*/, const std::string& /*segment*/) {}
 void ClosingWatch::forget(std::uint64_t /*session*/) {}
