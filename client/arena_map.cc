@@ -38,11 +38,7 @@ ArenaMap::ArenaMap(const InstanceName& name, std::uint64_t id)
       access_(owner_ == geteuid() ? Access::kReadWrite : Access::kReadOnly),
       segment_(Segment::open(name, SegmentKind::kArena, id, Access::kReadOnly)) {
   fd_ = open_segment_file(segment_.name(), access_, owner_);
-  struct stat status{};
-  if (fstat(fd_, &status) == 0) {
-    device_ = status.st_dev;
-    inode_ = status.st_ino;
-  }
+  identity_ = identity_of(fd_);
 }
 
 ArenaMap::~ArenaMap() {
@@ -53,10 +49,7 @@ ArenaMap::~ArenaMap() {
   if (is_ours(fd_)) close(fd_);
 }
 
-bool ArenaMap::is_ours(int fd) const noexcept {
-  struct stat status{};
-  return fd >= 0 && fstat(fd, &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
-}
+bool ArenaMap::is_ours(int fd) const noexcept { return identity_.inode != 0 && identity_of(fd) == identity_; }
 
 std::optional<std::uint64_t> ArenaMap::file_size() noexcept {
   const std::lock_guard held(mutex_);

@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 
+#include "client/file_identity.h"
 #include "proto/guarded_mapping.h"
 #include "proto/segment.h"
 
@@ -90,8 +91,7 @@ class ArenaMap {
   const uid_t owner_;
   const Access access_;  // of the descriptor
   Segment segment_;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
+  FileIdentity identity_;
   std::mutex mutex_;
   int fd_ = -1;
   std::map<std::uint64_t, Mutable> mutables_;          // by block offset

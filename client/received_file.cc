@@ -1,7 +1,6 @@
 #include "client/received_file.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,27 +8,16 @@
 #include <map>
 #include <mutex>
 
+#include "client/file_identity.h"
 #include "proto/limits.h"
 
 namespace tensorbroker {
 namespace {
 
-struct Identity {
-  dev_t device = 0;
-  ino_t inode = 0;
-  friend bool operator==(const Identity&, const Identity&) = default;
-};
-
-Identity identity_of(int fd) noexcept {
-  struct stat status{};
-  if (fstat(fd, &status) != 0) return {};
-  return {status.st_dev, status.st_ino};
-}
-
 // Of this process, by descriptor. Never destroyed: connections are used during static destruction.
 struct Received {
   std::mutex mutex;
-  std::map<int, Identity> files;
+  std::map<int, FileIdentity> files;
 };
 
 Received& received() {

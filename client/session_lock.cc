@@ -2,43 +2,30 @@
 
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <string>
 
+#include "proto/own_file.h"
 #include "tensorbroker/error.h"
 
 namespace tensorbroker {
-
 namespace {
 
 // The lock belongs to the open file description, which the descriptor that is locked shares with the mapping.
 std::unique_ptr<SessionSegment> map_and_lock(int fd, const InstanceName& name, std::uint64_t id) {
   auto session = std::make_unique<SessionSegment>(SessionSegment::map(fd, name, id));
-  const std::string& segment = session->segment().name();
-  if (session->id() != id) {
-    throw CorruptSegmentError("the segment " + segment + " says that it is of session " +
-                              std::to_string(session->id()) + "; stop its broker (`tensorbroker stop`)");
-  }
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    throw RuntimeError("cannot lock the session " + segment + ": " + std::strerror(errno) +
+    throw RuntimeError("cannot lock the session " + session->segment().name() + ": " + std::strerror(errno) +
                        "; something else has locked it");
   }
   return session;
 }
 
 std::unique_ptr<SessionSegment> open_and_lock(const InstanceName& name, std::uint64_t id) {
-  const int fd = open_segment_file(name.segment(SegmentKind::kSession, id), Access::kReadWrite, name.uid);
-  try {
-    auto session = map_and_lock(fd, name, id);
-    close(fd);
-    return session;
-  } catch (...) {
-    close(fd);
-    throw;
-  }
+  const ScopedDescriptor fd(open_segment_file(name.segment(SegmentKind::kSession, id), Access::kReadWrite, name.uid));
+  return map_and_lock(fd.get(), name, id);
 }
 
 }  // namespace

@@ -19,22 +19,13 @@
 
 namespace tensorbroker {
 
-Socket::Socket(int fd) noexcept : fd_(fd) {
-  struct stat status{};
-  if (fstat(fd_, &status) == 0) {
-    device_ = status.st_dev;
-    inode_ = status.st_ino;
-  }
-}
+Socket::Socket(int fd) noexcept : fd_(fd), identity_(identity_of(fd)) {}
 
 Socket::~Socket() {
   if (is_ours()) close(fd_);
 }
 
-bool Socket::is_ours() const noexcept {
-  struct stat status{};
-  return inode_ != 0 && fstat(fd_, &status) == 0 && status.st_dev == device_ && status.st_ino == inode_;
-}
+bool Socket::is_ours() const noexcept { return identity_.inode != 0 && identity_of(fd_) == identity_; }
 
 bool Socket::poll(short events, Limit::Clock::duration slice) const noexcept {
   if (!is_ours()) return false;

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "client/file_identity.h"
 #include "client/limit.h"
 #include "client/received_file.h"
 
@@ -43,8 +44,7 @@ class Socket {
 
  private:
   const int fd_;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
+  FileIdentity identity_;
 };
 
 // A wait looks at its limit's flag, and whether its socket is still its own, this often.

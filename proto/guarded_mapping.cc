@@ -34,7 +34,6 @@ constexpr std::size_t kSlots = 65536;
 constinit std::array<Slot, kSlots> g_slots{};
 std::atomic<std::size_t> g_used{0};   // slots below were used
 std::atomic<std::size_t> g_first{0};  // where to look for a free one: a hint
-std::atomic<std::uint64_t> g_faults{0};
 
 template <class Value, class Better>
 void store_if(std::atomic<Value>& to, Value value, Better better) noexcept {
@@ -103,15 +102,13 @@ bool put_zeros(std::uintptr_t begin, std::size_t bytes, bool writable) noexcept 
 
 void Truncation::note(std::uint64_t offset) noexcept { store_least(from_, offset); }
 
-std::uint64_t segment_faults() noexcept { return g_faults.load(std::memory_order_acquire); }
-
 // Who reads the zeros must find them noted: so the note comes first.
 bool absorb_fault(std::uintptr_t address, bool once) noexcept {
   const auto found = find(address);
   if (!found || (once && address >= found->slot->zeros_from.load())) return false;
   const std::uintptr_t page = address / kPageSize * kPageSize;
   found->truncation->note(found->offset + (page - found->begin));
-  g_faults.fetch_add(1, std::memory_order_release);
+  guarded_mapping_detail::faults.fetch_add(1, std::memory_order_release);
   if (!put_zeros(page, found->begin + found->bytes - page, found->writable)) return false;
   store_least(found->slot->zeros_from, page);
   return true;

@@ -27,8 +27,14 @@ class Truncation {
   std::atomic<std::uint64_t> from_{kNone};
 };
 
+namespace guarded_mapping_detail {
+inline constinit std::atomic<std::uint64_t> faults{0};
+}
+
 // How many faults there were in this process: zero says, in one load, that no segment was found truncated.
-std::uint64_t segment_faults() noexcept;
+inline std::uint64_t segment_faults() noexcept {
+  return guarded_mapping_detail::faults.load(std::memory_order_acquire);
+}
 
 // Guards one mapping, of whole pages, for as long as it lives: made once the mapping is there, dropped before it goes.
 // Where a process has more than 65,536 of them the rest is not guarded. Move only.

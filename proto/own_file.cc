@@ -31,21 +31,16 @@ void check(const std::string& path, const struct stat& status, uid_t owner) {
 
 int open_own_file(const std::string& path, int flags, uid_t owner) {
   struct stat status{};
-  const int fd = open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-  if (fd < 0) {
+  ScopedDescriptor fd(open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
+  if (fd.get() < 0) {
     const int error = errno;
     // What a stranger has put there may not even be opened: say whose it is.
     if (error != ENOENT && lstat(path.c_str(), &status) == 0) check(path, status, owner);
     errno = error;
     return -1;
   }
-  try {
-    if (fstat(fd, &status) == 0) check(path, status, owner);
-  } catch (...) {
-    close(fd);
-    throw;
-  }
-  return fd;
+  if (fstat(fd.get(), &status) == 0) check(path, status, owner);
+  return fd.release();
 }
 
 }  // namespace tensorbroker

@@ -4,8 +4,10 @@
 #define TENSORBROKER_PROTO_OWN_FILE_H_
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <string>
+#include <utility>
 
 namespace tensorbroker {
 
@@ -14,6 +16,23 @@ namespace tensorbroker {
 // Throws AccessError, naming the path and the reason, for a link, for what is no regular file, belongs to another user
 // than `owner`, or can be written by others than its owner.
 int open_own_file(const std::string& path, int flags, uid_t owner);
+
+// Closes a descriptor at the end of the block.
+class ScopedDescriptor {
+ public:
+  explicit ScopedDescriptor(int fd) noexcept : fd_(fd) {}
+  ~ScopedDescriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  ScopedDescriptor(const ScopedDescriptor&) = delete;
+  ScopedDescriptor& operator=(const ScopedDescriptor&) = delete;
+  int get() const noexcept { return fd_; }
+  // The caller closes it from here on.
+  int release() noexcept { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
 
 }  // namespace tensorbroker
 

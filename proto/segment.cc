@@ -131,15 +131,8 @@ Segment Segment::create(const InstanceName& name, SegmentKind kind, std::uint64_
 void Segment::finish() { preamble_of(region_)->magic.store(kMagic, std::memory_order_seq_cst); }
 
 Segment Segment::open(const InstanceName& name, SegmentKind kind, std::uint64_t id, Access access) {
-  const int fd = open_segment_file(name.segment(kind, id), access, name.uid);
-  try {
-    Segment segment = map(fd, name, kind, id, access);
-    close(fd);
-    return segment;
-  } catch (...) {
-    close(fd);
-    throw;
-  }
+  const ScopedDescriptor fd(open_segment_file(name.segment(kind, id), access, name.uid));
+  return map(fd.get(), name, kind, id, access);
 }
 
 Segment Segment::map(int fd, const InstanceName& name, SegmentKind kind, std::uint64_t id, Access access) {

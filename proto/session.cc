@@ -1,8 +1,7 @@
 #include "proto/session.h"
 
-#include <unistd.h>
-
 #include "proto/limits.h"
+#include "proto/own_file.h"
 #include "tensorbroker/error.h"
 
 namespace tensorbroker {
@@ -36,18 +35,15 @@ SessionSegment SessionSegment::create(const InstanceName& name, std::uint64_t id
   SessionSegment session;
   session.segment_ = Segment::create(name, SegmentKind::kSession, id, kSessionBytes, instance,
                                      {builder.GetBufferPointer(), builder.GetSize()});
-  session.bind();
-  int fd = -1;
+  session.bind(id);
   try {
-    fd = open_segment_file(session.segment_.name(), Access::kReadWrite, name.uid);
-    reserve_pages(fd, 0, kReservedAtFirst, session.segment_.name());
-    reserve_pages(fd, kExtentStatesOffset, kPageSize, session.segment_.name());
+    const ScopedDescriptor fd(open_segment_file(session.segment_.name(), Access::kReadWrite, name.uid));
+    reserve_pages(fd.get(), 0, kReservedAtFirst, session.segment_.name());
+    reserve_pages(fd.get(), kExtentStatesOffset, kPageSize, session.segment_.name());
   } catch (...) {
-    if (fd >= 0) close(fd);
     unlink_segment(session.segment_.name());
     throw;
   }
-  close(fd);
   session.control().leases_committed.store(kInitialLeases, std::memory_order_release);
   session.segment_.finish();
   return session;
@@ -56,28 +52,28 @@ SessionSegment SessionSegment::create(const InstanceName& name, std::uint64_t id
 SessionSegment SessionSegment::open(const InstanceName& name, std::uint64_t id) {
   SessionSegment session;
   session.segment_ = Segment::open(name, SegmentKind::kSession, id, Access::kReadWrite);
-  session.bind();
-  if (session.id_ != id) {
-    throw CorruptSegmentError("the segment " + session.segment_.name() + " says that it is session " +
-                              std::to_string(session.id_));
-  }
+  session.bind(id);
   return session;
 }
 
 SessionSegment SessionSegment::map(int fd, const InstanceName& name, std::uint64_t id) {
   SessionSegment session;
   session.segment_ = Segment::map(fd, name, SegmentKind::kSession, id, Access::kReadWrite);
-  session.bind();
+  session.bind(id);
   return session;
 }
 
-void SessionSegment::bind() {
+void SessionSegment::bind(std::uint64_t id) {
   const schema::SessionTables* t = segment_.header().tables_as_SessionTables();
   if (t == nullptr || t->returns_limit() != kReturnsLimit || t->extent_states_limit() != kExtentStatesLimit ||
       t->leases_limit() != kLeasesLimit) {
     throw CorruptSegmentError("the segment " + segment_.name() + " has no table of a session's tables");
   }
-  id_ = t->session_id();
+  if (t->session_id() != id) {
+    throw CorruptSegmentError("the segment " + segment_.name() + " says that it is session " +
+                              std::to_string(t->session_id()));
+  }
+  id_ = id;
   control_ = segment_.records<SessionControl>(t->control_offset(), 1);
   returns_ = segment_.records<BlockReturn>(t->returns_offset(), kReturnsLimit);
   extent_states_ = segment_.records<Word>(t->extent_states_offset(), kExtentStatesLimit);

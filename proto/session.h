@@ -38,7 +38,7 @@ class SessionSegment {
   std::uint64_t extent_states_offset() const noexcept { return extent_states_offset_; }
 
  private:
-  void bind();
+  void bind(std::uint64_t id);
 
   Segment segment_;
   std::uint64_t id_ = 0;

@@ -9,6 +9,7 @@
 
 #include <csignal>
 #include <functional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -53,18 +54,24 @@ pid_t start_publisher(const BrokerProcess& broker, int told) {
   }
 }
 
+// The same, once it has published enough.
+pid_t busy_publisher(const BrokerProcess& broker) {
+  int told[2];
+  if (pipe(told) != 0) throw std::runtime_error("no pipe");
+  const pid_t publisher = start_publisher(broker, told[1]);
+  close(told[1]);
+  char byte = 0;
+  EXPECT_EQ(read(told[0], &byte, 1), 1);
+  close(told[0]);
+  return publisher;
+}
+
 class TruncatedUnderTheBroker : public testing::TestWithParam<std::tuple<std::string, int>> {};
 
 TEST_P(TruncatedUnderTheBroker, EndsTheInstanceAndSaysSo) {
   const auto [kind, bytes] = GetParam();
   BrokerProcess broker;
-  int told[2];
-  ASSERT_EQ(pipe(told), 0);
-  const pid_t publisher = start_publisher(broker, told[1]);
-  close(told[1]);
-  char byte = 0;
-  ASSERT_EQ(read(told[0], &byte, 1), 1);
-  close(told[0]);
+  const pid_t publisher = busy_publisher(broker);
   for (const std::string& path : segments(broker, kind)) EXPECT_EQ(truncate(path.c_str(), bytes), 0);
   EXPECT_TRUE(eventually([&] { return broker.at().files().empty(); })) << "an orderly end leaves nothing";
   const test::Ended ended = broker.end(SIGTERM);
@@ -94,13 +101,7 @@ TEST(Truncation, AnIdleBrokerNotices) {
 // Its own session alone.
 TEST(Truncation, OfASessionEndsThatSession) {
   BrokerProcess broker;
-  int told[2];
-  ASSERT_EQ(pipe(told), 0);
-  const pid_t publisher = start_publisher(broker, told[1]);
-  close(told[1]);
-  char byte = 0;
-  ASSERT_EQ(read(told[0], &byte, 1), 1);
-  close(told[0]);
+  const pid_t publisher = busy_publisher(broker);
   for (const std::string& path : segments(broker, "session")) EXPECT_EQ(truncate(path.c_str(), 0), 0);
   Client client = broker.connect();
   put_one(client, "mine", 7);

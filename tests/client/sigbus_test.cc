@@ -46,6 +46,13 @@ class Sigbus : public WithBroker {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   }
 
+  // A broker without the truncated instance, and a client of it.
+  void start_anew() {
+    broker_.end(SIGTERM);
+    broker_.start();
+    client_ = broker_.connect();
+  }
+
   std::string path_of(const std::string& kind) const {
     for (const std::string& file : broker_.at().files()) {
       if (file.find("." + kind + ".") != std::string::npos) return "/dev/shm/" + file;
@@ -129,9 +136,7 @@ TEST_F(Sigbus, WhatMeetsItIsRefused) {
         << "call " << i;
     kill(broker_.pid(), SIGCONT);
     EXPECT_TRUE(test::eventually([&] { return broker_.at().files().empty(); }));
-    broker_.end(SIGTERM);
-    broker_.start();
-    client_ = broker_.connect();
+    start_anew();
   }
 }
 
@@ -383,9 +388,7 @@ TEST_F(Sigbus, OneThatWasInstalledLaterMayPassItOnByRaising) {
                 return sum(data, kMiB) == 0 && held.is_corrupt();
               }),
               0);
-    broker_.end(SIGTERM);
-    broker_.start();
-    client_ = broker_.connect();
+    start_anew();
   }
 }
 
