@@ -146,24 +146,24 @@ void Connection::write() {
 }
 
 ssize_t Connection::write_some(const Outgoing& outgoing) {
-  std::array<int, kMaxItemsPerRequest> descriptors{};
-  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof descriptors)> control{};
+  constexpr int kFlags = MSG_DONTWAIT | MSG_NOSIGNAL;
   iovec part{const_cast<std::byte*>(outgoing.frame.data()) + sent_, outgoing.frame.size() - sent_};
+  if (outgoing.along.empty()) return ::send(socket_.native_handle(), part.iov_base, part.iov_len, kFlags);
+  std::array<int, kMaxItemsPerRequest> descriptors{};
+  for (std::size_t i = 0; i < outgoing.along.size(); ++i) descriptors.at(i) = outgoing.along[i].fd();
+  const std::size_t bytes = outgoing.along.size() * sizeof(int);
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof descriptors)> control{};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  if (!outgoing.along.empty()) {
-    for (std::size_t i = 0; i < outgoing.along.size(); ++i) descriptors.at(i) = outgoing.along[i].fd();
-    const std::size_t bytes = outgoing.along.size() * sizeof(int);
-    message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(bytes);
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(bytes);
-    std::memcpy(CMSG_DATA(header), descriptors.data(), bytes);
-  }
-  return sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  message.msg_control = control.data();
+  message.msg_controllen = CMSG_SPACE(bytes);
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(bytes);
+  std::memcpy(CMSG_DATA(header), descriptors.data(), bytes);
+  return sendmsg(socket_.native_handle(), &message, kFlags);
 }
 
 void Connection::wait_to_write() {

@@ -143,22 +143,27 @@ void Dispatch::answer_item(const Item& item, std::uint64_t sequence, const std::
   }
 }
 
-// Members of the group read; everything else is the owner's.
+// Members of the group do what reading takes; everything else is the owner's.
 void Dispatch::check_may(const Item& item) const {
   if (is_owners()) return;
   switch (item.body_type()) {
-    case schema::Request::Grant:
-    case schema::Request::GiveBack:
-    case schema::Request::Publish:
-    case schema::Request::Delete:
-    case schema::Request::Spares:
-    case schema::Request::Stop:
+    case schema::Request::NONE:  // no request: malformed, whoever sends it
+    case schema::Request::Hello:
+    case schema::Request::Locked:
+    case schema::Request::Pin:
+    case schema::Request::Unpin:
+    case schema::Request::Send:
+    case schema::Request::Holders:
+    case schema::Request::GrowLeases:
+    case schema::Request::NextHeir:
+    case schema::Request::Ring:
+    case schema::Request::Stats:
+      return;
+    default:
       throw AccessError("uid " + std::to_string(channel_.peer().uid) + " may read the instance '" +
                         services_.store.name().instance + "' of uid " + std::to_string(services_.store.name().uid) +
                         ", and neither write to it, delete from it nor stop it; ask its owner to, or use a broker of "
                         "your own");
-    default:
-      return;
   }
 }
 
