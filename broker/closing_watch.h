@@ -1,18 +1,18 @@
 // Tells when somebody has let go of a session's segment: the last mapping, or descriptor, of one opening of it is gone.
 // The client's lock goes with the opening that it was taken by, a moment later.
 //
-// One inotify descriptor; where there is none to be had it never tells, and says so in the log. Nothing wakes while
-// nobody lets go. On the loop's thread.
+// Where there is no inotify it never tells. On the loop's thread.
 
 #ifndef TENSORBROKER_BROKER_CLOSING_WATCH_H_
 #define TENSORBROKER_BROKER_CLOSING_WATCH_H_
 
 #include <cstdint>
 #include <functional>
-#include <memory>
+#include <map>
+#include <span>
 #include <string>
 
-#include "broker/event_loop.h"
+#include "broker/inotify.h"
 
 namespace tensorbroker::broker {
 
@@ -22,15 +22,18 @@ class ClosingWatch {
   ClosingWatch(EventLoop& loop, std::function<void(std::uint64_t session)> closed);
   ClosingWatch(const ClosingWatch&) = delete;
   ClosingWatch& operator=(const ClosingWatch&) = delete;
-  ~ClosingWatch();
+  ~ClosingWatch() = default;
 
   void watch(std::uint64_t session, const std::string& segment);
   void forget(std::uint64_t session);
 
  private:
-  struct State;
+  void tell(std::span<const Inotify::Event> events);
 
-  std::shared_ptr<State> state_;  // null: no inotify to be had
+  const std::function<void(std::uint64_t)> closed_;
+  std::map<std::uint64_t, int> watches_;  // by session
+  std::map<int, std::uint64_t> session_of_;
+  Inotify inotify_;  // goes first
 };
 
 }  // namespace tensorbroker::broker

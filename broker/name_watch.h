@@ -1,8 +1,7 @@
 // Tells when names that others find this broker by may be gone, or files behind them shorter: somebody was at /dev/shm
 // or at the runtime directory.
 //
-// One inotify descriptor; where there is none to be had it never tells, and says so in the log. Nothing wakes while
-// nothing happens to the names. On the loop's thread.
+// Where there is no inotify it never tells. On the loop's thread.
 
 #ifndef TENSORBROKER_BROKER_NAME_WATCH_H_
 #define TENSORBROKER_BROKER_NAME_WATCH_H_
@@ -10,10 +9,9 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <string>
 
-#include "broker/event_loop.h"
+#include "broker/inotify.h"
 
 namespace tensorbroker::broker {
 
@@ -24,7 +22,7 @@ class NameWatch {
   NameWatch(EventLoop& loop, std::function<void(bool)> look);
   NameWatch(const NameWatch&) = delete;
   NameWatch& operator=(const NameWatch&) = delete;
-  ~NameWatch();
+  ~NameWatch() = default;
 
   // A file whose name should stay, and with `length` its length too (this process's own fallocate tells as well).
   // Replaces an earlier watch of the same path.
@@ -35,11 +33,9 @@ class NameWatch {
   void forget(const std::string& path);
 
  private:
-  struct State;
-
   void watch(const std::string& path, std::uint32_t events);
 
-  std::shared_ptr<State> state_;  // null: no inotify to be had
+  Inotify inotify_;
   std::map<std::string, int> watches_;
 };
 

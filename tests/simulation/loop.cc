@@ -1,5 +1,5 @@
-// Here EventLoop, Timer, ReadableWatch and PageWorker are defined without epoll and without a thread: in this program
-// the linker takes these, and not those of the broker's library.
+// Here EventLoop, Timer, ReadableWatch, Inotify and PageWorker are defined without epoll and without a thread: in this
+// program the linker takes these, and not those of the broker's library.
 
 #include "tests/simulation/loop.h"
 
@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "broker/closing_watch.h"
 #include "broker/event_loop.h"
+#include "broker/inotify.h"
 #include "broker/page_worker.h"
 #include "tests/simulation/kernel.h"
 
@@ -119,15 +119,15 @@ ReadableWatch::~ReadableWatch() {
   close(state_->fd);
 }
 
-// As where there is no inotify: nobody is told.
-struct ClosingWatch::State {
-  std::function<void(std::uint64_t)> closed;
+// As where there is none to be had: nobody is told.
+struct Inotify::State {
+  std::function<void(std::span<const Event>)> tell;
 };
-ClosingWatch::ClosingWatch(EventLoop& /*loop*/, std::function<void(std::uint64_t)> closed)
-    : state_(std::make_shared<State>(State{std::move(closed)})) {}
-ClosingWatch::~ClosingWatch() = default;
-void ClosingWatch::watch(std::uint64_t /*session*/, const std::string& /*segment*/) {}
-void ClosingWatch::forget(std::uint64_t /*session*/) {}
+Inotify::Inotify(EventLoop& /*loop*/, std::string_view lost, std::function<void(std::span<const Event>)> tell)
+    : lost_(lost), state_(std::make_shared<State>(State{std::move(tell)})) {}
+Inotify::~Inotify() = default;
+int Inotify::add(const std::string& /*path*/, std::uint32_t /*mask*/) { return -1; }
+void Inotify::remove(int /*watch*/) {}
 
 PageWorker::PageWorker(EventLoop& loop, const ArenaFile& arena) : jobs_(loop, arena) {
   simulation::jobs_of_worker = &jobs_;

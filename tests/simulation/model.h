@@ -151,8 +151,6 @@ class Model {
   void answered_holders(const Request& r, const schema::ReplyItem& reply, Errors& errors);
   void answered_spares(std::uint64_t session, const Request& r, const schema::ReplyItem& reply, Errors& errors);
   void answered_grow(std::uint64_t session, const Request& r, const schema::ReplyItem& reply, Errors& errors);
-  void answered_hello(std::uint64_t session, const Request& r, const schema::ReplyItem& reply, Errors& errors);
-  void answered_locked(std::uint64_t session, const Request& r, const schema::ReplyItem& reply, Errors& errors);
   void compare_answer(const schema::Statistics& reply) const;
   const ModelSession::Result* repeated(std::uint64_t session, const Request& r, Errors& errors) const;
   void check_publication(std::uint64_t session, const Request& r, Errors& errors) const;
@@ -166,6 +164,10 @@ class Model {
   void expire_pins();
   void check_denoted(EntryId entry, std::uint64_t generation, Errors& errors) const;
   bool is_there(EntryId entry, std::uint64_t generation) const;
+
+  // model_sessions.cc
+  void answered_hello(std::uint64_t session, const Request& r, const schema::ReplyItem& reply, Errors& errors);
+  void answered_locked(std::uint64_t session, const Request& r, const schema::ReplyItem& reply, Errors& errors);
 
   // model_charges.cc
   std::map<std::uint64_t, Use> uses() const;
