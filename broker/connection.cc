@@ -31,8 +31,17 @@ void Connection::read() {
   socket_.async_wait(Socket::wait_read, [self = shared_from_this()](error_code error) {
     if (self->closed_) return;
     if (error) return self->close({});
-    self->receive();
+    self->ask_for_turn();
   });
+}
+
+void Connection::ask_for_turn() { turns_.ask(peer_.pid, shared_from_this()); }
+
+void Connection::take_turn() {
+  if (closed_) return;
+  if (bytes_.empty() && !frame_is_whole()) return receive();
+  handle_bytes();
+  if (bytes_.empty()) rest_ = {};
 }
 
 void Connection::receive() {
@@ -47,28 +56,31 @@ void Connection::receive() {
   if (bytes <= 0) return close({});
   // There is no room for descriptors above, so the kernel closed those that came, and says that something was cut off.
   if ((message.msg_flags & MSG_CTRUNC) != 0) return close("it sent descriptors along, which no message has");
-  turn({buffer.data(), static_cast<std::size_t>(bytes)});
+  bytes_ = {buffer.data(), static_cast<std::size_t>(bytes)};
+  handle_bytes();
+  rest_.assign(bytes_.begin(), bytes_.end());
+  bytes_ = rest_;
 }
 
-// Takes what came until the turn is over; the others have theirs before the rest is taken, and before more is read.
-void Connection::turn(std::span<const std::byte> bytes) {
+// Takes what came until the turn is over; the rest is taken in the next, before more is read.
+void Connection::handle_bytes() {
   try {
-    bytes = take(bytes);
+    bytes_ = take(bytes_);
   } catch (const ProtocolError& e) {
-    return close(e.what());
+    close(e.what());
   }
-  if (closed_) return;
+  if (closed_) {
+    bytes_ = {};
+    return;
+  }
   keep_time();
-  if (bytes.empty() && !frame_is_whole()) return read();
-  rest_.assign(bytes.begin(), bytes.end());
-  asio::post(socket_.get_executor(), [self = shared_from_this()] {
-    if (!self->closed_) self->turn(std::exchange(self->rest_, {}));
-  });
+  if (bytes_.empty() && !frame_is_whole()) return read();
+  ask_for_turn();
 }
 
 // Cuts the bytes apart and has whole frames handled. Returns what it left when the turn was over.
 std::span<const std::byte> Connection::take(std::span<const std::byte> bytes) {
-  const Deadline turn_ends = Deadline::clock::now() + kTurn;
+  const Deadline turn_ends = Deadline::clock::now() + Turns::kLength;
   if (frame_is_whole() && !handle_frame(turn_ends)) return bytes;
   while (!bytes.empty() && !closed_) {
     if (frame_bytes_ == 0 && !take_length(bytes)) break;

@@ -1,6 +1,6 @@
 // One client's socket: frames in, frames out. See channel.h for its contract.
 //
-// What one client can cost the others is bounded. It has a turn at a time, which ends after kTurn, whatever it sent. A
+// What one client can cost the others is bounded. It is heard in turns (turns.h), whatever it sent. A
 // frame's buffer grows as its bytes arrive, so that a length alone costs nothing, and nothing is kept for a client that
 // is quiet; what is queued for a peer that does not read is bounded. Who does not finish its handshake, or a frame that
 // it has begun, within `patience` loses the connection, and so does who sends descriptors along: those never become
@@ -21,17 +21,23 @@
 #include "broker/connection_quota.h"
 #include "broker/event_loop.h"
 #include "broker/peer.h"
+#include "broker/turns.h"
 
 namespace tensorbroker::broker {
 
-class Connection final : public Channel, public std::enable_shared_from_this<Connection> {
+class Connection final : public Channel, public TakesTurns, public std::enable_shared_from_this<Connection> {
  public:
   using Socket = boost::asio::local::stream_protocol::socket;
 
-  // `patience` 0: without end.
-  Connection(EventLoop& loop, Socket socket, const Peer& peer, ConnectionQuota::Charge charge,
+  // The turns must outlive the loop's run. `patience` 0: without end.
+  Connection(EventLoop& loop, Turns& turns, Socket socket, const Peer& peer, ConnectionQuota::Charge charge,
              std::chrono::milliseconds patience)
-      : socket_(std::move(socket)), peer_(peer), charge_(std::move(charge)), patience_(patience), timer_(loop) {}
+      : turns_(turns),
+        socket_(std::move(socket)),
+        peer_(peer),
+        charge_(std::move(charge)),
+        patience_(patience),
+        timer_(loop) {}
 
   // Begins to read. The handler must outlive its on_closed().
   void start(std::shared_ptr<ChannelHandler> handler);
@@ -43,7 +49,6 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
  private:
   static constexpr std::size_t kReadBytes = 64 * 1024;
   static constexpr std::size_t kMaxQueuedBytes = 4 * 1024 * 1024;
-  static constexpr std::chrono::microseconds kTurn{200};
 
   struct Outgoing {
     std::vector<std::byte> frame;
@@ -51,8 +56,10 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   };
 
   void read();
+  void take_turn() override;
+  void ask_for_turn();
   void receive();
-  void turn(std::span<const std::byte> bytes);
+  void handle_bytes();
   std::span<const std::byte> take(std::span<const std::byte> bytes);
   bool take_length(std::span<const std::byte>& bytes);
   bool handle_frame(Deadline turn_ends);
@@ -62,13 +69,15 @@ class Connection final : public Channel, public std::enable_shared_from_this<Con
   ssize_t write_some(const Outgoing& outgoing);
   void wait_to_write();
 
+  Turns& turns_;
   Socket socket_;
   Peer peer_;
   ConnectionQuota::Charge charge_;
   std::chrono::milliseconds patience_;
   Timer timer_;  // runs until the handshake is over, and while a frame is incomplete
   std::shared_ptr<ChannelHandler> handler_;
-  std::vector<std::byte> rest_;  // read, and left for the next turn
+  std::vector<std::byte> rest_;       // read, and left for the next turn
+  std::span<const std::byte> bytes_;  // what of it, or of the common buffer, is not taken yet
   std::array<std::byte, 4> prefix_{};
   std::size_t prefix_bytes_ = 0;
   std::size_t frame_bytes_ = 0;

@@ -121,7 +121,7 @@ void Daemon::make_server() {
   const Served served{.owner = place_.name.uid, .group = store_.group()};
   if (served.group) share_runtime_dir(place_.runtime_dir, *served.group);
   server_ = std::make_unique<Server>(
-      loop_, place_.socket, served, server_limits(store_.options()),
+      loop_, turns_, place_.socket, served, server_limits(store_.options()),
       [this](const std::shared_ptr<Channel>& channel) { return std::make_shared<Dispatch>(services_, channel); });
 }
 

@@ -48,6 +48,7 @@ class Daemon {
 
   // In the order in which they depend on each other.
   EventLoop loop_;
+  Turns turns_{loop_};
   const Place place_;
   InstanceLock lock_;
   TruncatedSessions truncated_;

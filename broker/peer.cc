@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -119,14 +120,26 @@ std::uint64_t process_of_peer(int socket, pid_t peer) {
   return peer > 0 ? process_of(peer) : 0;
 }
 
-}  // namespace
-
-Peer admit(int socket, const Served& served) {
+std::optional<ucred> credentials_of(int socket) {
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+  return peer;
+}
+
+}  // namespace
+
+pid_t pid_of_peer(int socket) {
+  const auto peer = credentials_of(socket);
+  return peer ? peer->pid : 0;
+}
+
+Peer admit(int socket, const Served& served) {
+  const auto credentials = credentials_of(socket);
+  if (!credentials) {
     throw AccessError("a connection of which the kernel does not say whose it is, is refused");
   }
+  const ucred& peer = *credentials;
   const bool is_member = served.group && (peer.gid == *served.group || has_group(socket, *served.group));
   if (peer.uid == served.owner || is_member) {
     return {.pid = peer.pid, .uid = peer.uid, .process = process_of_peer(socket, peer.pid)};

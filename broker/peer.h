@@ -29,6 +29,9 @@ struct Served {
 // The peer of a connected Unix socket. Throws AccessError, naming its uid, where it is not served.
 Peer admit(int socket, const Served& served);
 
+// The pid of a connected Unix socket's peer, whoever it is; 0 where it is not to be seen here.
+pid_t pid_of_peer(int socket);
+
 // Whether a client that the kernel knows as `peer` calls itself by a pid that it does not have, in its own pid
 // namespace or in any up to this one. False where that cannot be known: peer 0 (another namespace), no /proc, or it has
 // ended.

@@ -52,8 +52,11 @@ void share(const std::string& socket, gid_t group) {
 }  // namespace
 
 struct Server::Acceptor : std::enable_shared_from_this<Acceptor> {
-  Acceptor(EventLoop& events, const Served& whom, const Limits& limits, MakeHandler make)
+  class Newcomer;
+
+  Acceptor(EventLoop& events, Turns& takes_turns, const Served& whom, const Limits& limits, MakeHandler make)
       : loop(events),
+        turns(takes_turns),
         acceptor(events.context()),
         pause(events.context()),
         make_handler(std::move(make)),
@@ -67,10 +70,12 @@ struct Server::Acceptor : std::enable_shared_from_this<Acceptor> {
 
   void listen(const std::string& at);
   void accept();
+  void ask_for_turn(Protocol::socket socket);
   void accepted(Protocol::socket socket);
   void refuse_one();
 
   EventLoop& loop;
+  Turns& turns;
   Protocol::acceptor acceptor;
   asio::steady_timer pause;
   MakeHandler make_handler;
@@ -97,10 +102,32 @@ void Server::Acceptor::listen(const std::string& at) {
   path = at;
 }
 
+// Somebody who has connected and was not taken in yet, which costs more than many a request does.
+class Server::Acceptor::Newcomer : public TakesTurns {
+ public:
+  Newcomer(std::shared_ptr<Acceptor> acceptor, Protocol::socket socket)
+      : acceptor_(std::move(acceptor)), socket_(std::move(socket)) {}
+  void take_turn() override {
+    if (!acceptor_->acceptor.is_open()) return;
+    acceptor_->accepted(std::move(socket_));
+    acceptor_->accept();
+  }
+
+ private:
+  std::shared_ptr<Acceptor> acceptor_;
+  Protocol::socket socket_;
+};
+
+// It is its process's turn that is used.
+void Server::Acceptor::ask_for_turn(Protocol::socket socket) {
+  const pid_t process = pid_of_peer(socket.native_handle());
+  turns.ask(process, std::make_shared<Newcomer>(shared_from_this(), std::move(socket)));
+}
+
 void Server::Acceptor::accept() {
   acceptor.async_accept([self = shared_from_this()](error_code error, Protocol::socket socket) {
     if (!self->acceptor.is_open()) return;
-    if (!error) self->accepted(std::move(socket));
+    if (!error) return self->ask_for_turn(std::move(socket));
     if (error == asio::error::no_descriptors || error.value() == ENFILE || error.value() == ENOMEM) {
       return self->refuse_one();
     }
@@ -133,7 +160,8 @@ void Server::Acceptor::accepted(Protocol::socket socket) {
   try {
     const Peer peer = admit(socket.native_handle(), served);
     auto charge = quota.charge(peer.uid, peer.pid);
-    const auto connection = std::make_shared<Connection>(loop, std::move(socket), peer, std::move(charge), patience);
+    const auto connection =
+        std::make_shared<Connection>(loop, turns, std::move(socket), peer, std::move(charge), patience);
     connection->start(make_handler(connection));
   } catch (const AccessError& e) {
     refuse(e);
@@ -142,9 +170,9 @@ void Server::Acceptor::accepted(Protocol::socket socket) {
   }
 }
 
-Server::Server(EventLoop& loop, const std::string& path, const Served& served, const Limits& limits,
+Server::Server(EventLoop& loop, Turns& turns, const std::string& path, const Served& served, const Limits& limits,
                MakeHandler make_handler)
-    : acceptor_(std::make_shared<Acceptor>(loop, served, limits, std::move(make_handler))) {
+    : acceptor_(std::make_shared<Acceptor>(loop, turns, served, limits, std::move(make_handler))) {
   acceptor_->listen(path);
   acceptor_->accept();
 }

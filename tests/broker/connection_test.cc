@@ -43,14 +43,14 @@ class ConnectionTest : public testing::Test {
   }
 
   // A connection whose peer has sent so many frames already.
-  void add(char name, int frames, int calls = 1) {
+  void add(char name, int frames, int calls = 1, pid_t pid = 1) {
     int ends[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     peers_.push_back(ends[1]);
     Connection::Socket socket(loop_.context());
     socket.assign(boost::asio::local::stream_protocol(), ends[0]);
-    const auto connection = std::make_shared<Connection>(loop_, std::move(socket), Peer{.pid = 1, .uid = 0}, nullptr,
-                                                         std::chrono::seconds(0));
+    const auto connection = std::make_shared<Connection>(loop_, turns_, std::move(socket), Peer{.pid = pid, .uid = 0},
+                                                         nullptr, std::chrono::seconds(0));
     connection->start(std::make_shared<Listener>(name, heard_, calls));
     const std::uint32_t length = 8;
     for (int i = 0; i < frames; ++i) {
@@ -73,6 +73,7 @@ class ConnectionTest : public testing::Test {
 
  protected:
   EventLoop loop_;
+  Turns turns_{loop_};
   std::string heard_;
   std::vector<int> peers_;
 };
@@ -93,6 +94,13 @@ TEST_F(ConnectionTest, AMessageThatTakesLongIsHandledInTurns) {
   run_until_heard(101);
   EXPECT_LT(heard_.find('a'), 8u) << heard_;
   EXPECT_EQ(std::count(heard_.begin(), heard_.end(), 'f'), 100);
+}
+
+TEST_F(ConnectionTest, ManyConnectionsOfAProcessHaveTheTurnsOfOne) {
+  for (int i = 0; i < 50; ++i) add('f', 4);
+  add('a', 20, 1, 2);
+  run_until_heard(220);
+  EXPECT_LT(heard_.rfind('a'), 60u) << heard_;
 }
 
 }  // namespace

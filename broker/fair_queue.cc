@@ -1,0 +1,53 @@
+#include "broker/fair_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace tensorbroker::broker {
+
+void FairQueue::push(Owner owner, Turn turn) {
+  Account& account = accounts_[owner];
+  account.turns.push_back(std::move(turn));
+  if (account.turns.size() > 1 || (is_running_ && owner == running_)) return;
+  account.clock = std::max(account.clock, clock_);
+  wait(owner, account);
+}
+
+FairQueue::Turn FairQueue::pop() {
+  std::pop_heap(waiting_.begin(), waiting_.end(), std::greater<>());
+  const Place next = waiting_.back();
+  waiting_.pop_back();
+  clock_ = std::max(clock_, next.clock);
+  running_ = next.owner;
+  is_running_ = true;
+  std::deque<Turn>& turns = accounts_.at(running_).turns;
+  Turn turn = std::move(turns.front());
+  turns.pop_front();
+  return turn;
+}
+
+void FairQueue::finish(Cost cost) {
+  is_running_ = false;
+  Account& account = accounts_.at(running_);
+  account.clock += cost;
+  latest_ = std::max(latest_, account.clock);
+  if (!account.turns.empty()) wait(running_, account);
+  clock_ += cost / (waiting_.size() + 1);
+  if (waiting_.empty()) clock_ = std::max(clock_, latest_);
+  if (accounts_.size() >= forget_at_) forget();
+}
+
+void FairQueue::wait(Owner owner, const Account& account) {
+  waiting_.push_back({account.clock, ++arrivals_, owner});
+  std::push_heap(waiting_.begin(), waiting_.end(), std::greater<>());
+}
+
+// Those that wait for nothing and are not ahead of the queue have nothing to be remembered for. Called again once there
+// are twice as many as were left.
+void FairQueue::forget() {
+  std::erase_if(accounts_,
+                [this](const auto& each) { return each.second.turns.empty() && each.second.clock <= clock_; });
+  forget_at_ = std::max<std::size_t>(64, 2 * accounts_.size());
+}
+
+}  // namespace tensorbroker::broker

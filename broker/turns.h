@@ -1,0 +1,38 @@
+// The clients' turns at the loop, one after the other, so that none costs the others more than its share.
+//
+// Shared by time used, and by process: many connections of one process have one connection's share. Between two turns
+// the loop looks at its descriptors, so that who comes anew waits for the turn that is running and no other. On the
+// loop's thread.
+
+#ifndef TENSORBROKER_BROKER_TURNS_H_
+#define TENSORBROKER_BROKER_TURNS_H_
+
+#include <sys/types.h>
+
+#include "broker/event_loop.h"
+#include "broker/fair_queue.h"
+
+namespace tensorbroker::broker {
+
+class Turns {
+ public:
+  // How long a turn may take that can be interrupted. Looking at the descriptors costs a system call, below a
+  // microsecond.
+  static constexpr std::chrono::microseconds kLength{20};
+
+  explicit Turns(EventLoop& loop) : loop_(loop) {}
+
+  // Has it take a turn when it is the process's; not from within. Those whose pid is not to be seen here (0) are one.
+  void ask(pid_t process, FairQueue::Turn turn);
+
+ private:
+  void next();
+
+  EventLoop& loop_;
+  FairQueue queue_;
+  bool running_ = false;  // next() is waiting in the loop, or at it
+};
+
+}  // namespace tensorbroker::broker
+
+#endif  // TENSORBROKER_BROKER_TURNS_H_
