@@ -1,8 +1,18 @@
 #include "broker/turns.h"
 
+#include <ctime>
 #include <utility>
 
 namespace tensorbroker::broker {
+namespace {
+
+std::chrono::nanoseconds used_by_this_thread() noexcept {
+  timespec used{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+}  // namespace
 
 void Turns::ask(pid_t process, FairQueue::Turn turn) {
   queue_.push(static_cast<FairQueue::Owner>(process), std::move(turn));
@@ -11,9 +21,9 @@ void Turns::ask(pid_t process, FairQueue::Turn turn) {
 }
 
 void Turns::next() {
-  const auto begin = std::chrono::steady_clock::now();
   queue_.pop()->take_turn();
-  queue_.finish(std::chrono::steady_clock::now() - begin);
+  const auto used = used_by_this_thread();
+  queue_.finish(used - std::exchange(used_, used));
   running_ = !queue_.empty();
   if (running_) loop_.post([this] { next(); });
 }

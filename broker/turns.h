@@ -1,6 +1,7 @@
 // The clients' turns at the loop, one after the other, so that none costs the others more than its share.
 //
-// Shared by time used, and by process: many connections of one process have one connection's share. Between two turns
+// Shared by the processor time that they used (not by time that passed: this process may have waited for a processor
+// itself), and by process: many connections of one process have one connection's share. Between two turns
 // the loop looks at its descriptors, so that who comes anew waits for the turn that is running and no other. On the
 // loop's thread.
 
@@ -18,7 +19,7 @@ class Turns {
  public:
   // How long a turn may take that can be interrupted. Looking at the descriptors costs a system call, below a
   // microsecond.
-  static constexpr std::chrono::microseconds kLength{20};
+  static constexpr std::chrono::microseconds kLength{10};
 
   explicit Turns(EventLoop& loop) : loop_(loop) {}
 
@@ -30,7 +31,8 @@ class Turns {
 
   EventLoop& loop_;
   FairQueue queue_;
-  bool running_ = false;  // next() is waiting in the loop, or at it
+  std::chrono::nanoseconds used_{};  // by the loop's thread, when the last turn ended
+  bool running_ = false;             // next() is waiting in the loop, or at it
 };
 
 }  // namespace tensorbroker::broker
