@@ -1,7 +1,7 @@
 // One client's socket: frames in, frames out. See channel.h for its contract.
 //
-// What one client can cost the others is bounded. It is heard in turns (turns.h), whatever it sent. A
-// frame's buffer grows as its bytes arrive, so that a length alone costs nothing, and nothing is kept for a client that
+// What one client can cost the others is bounded. It is heard in turns (turns.h), whatever it sent. A frame's buffer
+// grows as its bytes arrive, so that a length alone costs nothing, and nothing is kept for a client that
 // is quiet; what is queued for a peer that does not read is bounded. Who does not finish its handshake, or a frame that
 // it has begun, within `patience` loses the connection, and so does who sends descriptors along: those never become
 // this process's. On the loop's thread alone; kept alive by the operations in flight.

@@ -21,9 +21,9 @@ void Turns::ask(pid_t process, FairQueue::Turn turn) {
 }
 
 void Turns::next() {
+  const auto before = used_by_this_thread();
   queue_.pop()->take_turn();
-  const auto used = used_by_this_thread();
-  queue_.finish(used - std::exchange(used_, used));
+  queue_.finish(used_by_this_thread() - before);
   running_ = !queue_.empty();
   if (running_) loop_.post([this] { next(); });
 }

@@ -31,8 +31,7 @@ class Turns {
 
   EventLoop& loop_;
   FairQueue queue_;
-  std::chrono::nanoseconds used_{};  // by the loop's thread, when the last turn ended
-  bool running_ = false;             // next() is waiting in the loop, or at it
+  bool running_ = false;  // next() is waiting in the loop, or at it
 };
 
 }  // namespace tensorbroker::broker

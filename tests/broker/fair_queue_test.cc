@@ -66,16 +66,12 @@ TEST_F(FairQueueTest, WhoComesAnewIsNextAndHasSavedNothingUp) {
 
 TEST_F(FairQueueTest, LeavingAndComingBackDoesNotMakeAnOwnerNew) {
   push('f', 'f');
-  push('f', 'f');
-  push('a', 'a');
-  push('a', 'a');
+  for (int i = 0; i < 4; ++i) push('a', 'a');
   take(microseconds(100));
-  take(microseconds(1));
-  take(microseconds(1));
-  EXPECT_EQ(had_, "faa");
-  push('a', 'a');  // had nothing waiting for a moment
-  take(microseconds(1));
-  EXPECT_EQ(had_, "faaa");
+  for (int i = 0; i < 2; ++i) take(microseconds(20));
+  push('f', 'f');  // had nothing waiting for a moment
+  for (int i = 0; i < 3; ++i) take(microseconds(20));
+  EXPECT_EQ(had_, "faaaaf");
 }
 
 TEST_F(FairQueueTest, OwnersThatAreAlwaysNewDoNotKeepTheOthersWaiting) {
