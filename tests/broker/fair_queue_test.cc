@@ -66,12 +66,12 @@ TEST_F(FairQueueTest, WhoComesAnewIsNextAndHasSavedNothingUp) {
 
 TEST_F(FairQueueTest, LeavingAndComingBackDoesNotMakeAnOwnerNew) {
   push('f', 'f');
-  for (int i = 0; i < 4; ++i) push('a', 'a');
+  for (int i = 0; i < 6; ++i) push('a', 'a');
   take(microseconds(100));
   for (int i = 0; i < 2; ++i) take(microseconds(20));
   push('f', 'f');  // had nothing waiting for a moment
-  for (int i = 0; i < 3; ++i) take(microseconds(20));
-  EXPECT_EQ(had_, "faaaaf");
+  for (int i = 0; i < 4; ++i) take(microseconds(20));
+  EXPECT_EQ(had_, "faaaaaf");
 }
 
 TEST_F(FairQueueTest, OwnersThatAreAlwaysNewDoNotKeepTheOthersWaiting) {
