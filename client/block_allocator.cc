@@ -138,10 +138,10 @@ void BlockAllocator::reserve(std::uint64_t bytes, const Limit& limit) {
     drop_taken();
     std::uint64_t free = 0;
     for (const Run& run : large_runs_) free += run.first;
-    if (free >= bytes) return;
-    bytes -= free;
+    bytes -= std::min(bytes, free);
   }
   give_back_dropped();
+  if (bytes == 0) return;
   const OwnExtent granted = source_.grant(round_up_to_page(bytes), limit);
   std::unique_lock held(mutex_);
   Extent& extent = add_extent(granted, true);

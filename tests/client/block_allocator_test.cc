@@ -276,6 +276,17 @@ TEST_F(Blocks, WhatWasReservedServesBlocksOfAnySize) {
   EXPECT_THROW(allocator_.reserve(60 * kMiB, Limit::in(std::chrono::seconds(1))), OutOfMemoryError);
 }
 
+TEST_F(Blocks, WhatTheBrokerHasTakenGoesBackWhenMemoryIsReservedThoughThereBeEnough) {
+  const Block taken = allocate(2 * kMiB);
+  const Block kept = allocate(4 * kMiB);
+  allocator_.discard(taken);
+  allocator_.discard(kept);
+  ASSERT_TRUE(granter_.take(*granter_.extent_of(taken)));
+  allocator_.reserve(kMiB, Limit::in(std::chrono::seconds(1)));
+  EXPECT_EQ(granter_.given_back(), 1);
+  EXPECT_EQ(granter_.grants().size(), 2u);
+}
+
 TEST_F(Blocks, AFullRingIsEmptiedAndTheBrokerToldSo) {
   std::vector<Block> blocks;
   for (std::uint32_t i = 0; i < kReturnsLimit + 10; ++i) blocks.push_back(publish(64));

@@ -90,8 +90,11 @@ class Snapshot:
             self.mappings = Counter({what: n for what, n in self.mappings.items() if not what.endswith(".arena rw-s")})
             return
         stats = client.stats()
-        self.held.update({name: stats["counters"][name] for name in ("leases", "pins")})
         extents = f"{client.instance}.arena rw-s"
+        if nbytes[extents] > stats["used"]:
+            client.reserve(1)  # unmaps extents that the broker has taken under pressure
+            stats, (self.mappings, nbytes) = client.stats(), shared_mappings()
+        self.held.update({name: stats["counters"][name] for name in ("leases", "pins")})
         self.mappings.pop(extents, None)
         self.held[f"bytes mapped of {extents}"] = max(0, nbytes[extents] - stats["used"])
 
