@@ -67,6 +67,14 @@ int ArenaFile::prepare(std::span<const Range> punched, std::span<const Range> re
   return 0;
 }
 
+int ArenaFile::reserve_zeroed(const Range& range) const noexcept {
+  if (const int error = prepare({}, {&range, 1}); error != 0) return error;
+  // tmpfs zeroes what it is asked to reserve and has reserved already (so that it can undo the second call alone).
+  const int error = reserve_in_slices(file_.fd(), range);
+  if (error != 0) punch(range);
+  return error;
+}
+
 void ArenaFile::punch(const Range& range) const noexcept {
   if (range.empty()) return;
   const auto offset = static_cast<off_t>(range.offset);

@@ -35,6 +35,10 @@ class ArenaFile {
   // a look at what the file system has left. Returns 0, or the errno of what it ran into; then `reserve` has no pages.
   int prepare(std::span<const Range> punch, std::span<const Range> reserve) const noexcept;
 
+  // Gives a range pages that are zeros already: the kernel reserves pages as they are, and else zeroes each when
+  // somebody first touches it. Returns 0 or the errno of what it ran into; then the range has no pages.
+  int reserve_zeroed(const Range& range) const noexcept;
+
   // Frees the pages of a range, which then reads as zeros.
   void punch(const Range& range) const noexcept;
 

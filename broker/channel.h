@@ -16,10 +16,15 @@
 
 #include "broker/peer.h"
 #include "broker/segment_file.h"
+#include "proto/command_ring.h"
 
 namespace tensorbroker::broker {
 
 using Deadline = std::chrono::steady_clock::time_point;
+
+// The ways that a frame takes. A reply takes its request's, or the socket where its client sleeps at that, where it
+// does not fit into the ring, or where something goes along.
+enum class Transport : std::uint8_t { kSocket, kRing };
 
 class Channel {
  public:
@@ -27,7 +32,9 @@ class Channel {
 
   // Queues one frame, and descriptors that go along with it. Closes the connection instead where its peer reads too
   // slowly.
-  virtual void send(const flatbuffers::FlatBufferBuilder& message, std::vector<SegmentFile> along) = 0;
+  virtual void send(const flatbuffers::FlatBufferBuilder& message, std::vector<SegmentFile> along, Transport way) = 0;
+  // Requests come through these rings as well from now on. They must be mapped until close().
+  virtual void use_rings(const CommandRings& rings) = 0;
   // Sends what is queued, as far as the peer takes it at once, and closes. Its handler hears closed() once, later.
   virtual void close(const std::string& reason) = 0;
   // The process that connected, as the kernel says.
@@ -42,7 +49,8 @@ class ChannelHandler {
   // One frame's bytes: a private copy, aligned to 8, valid during the call. False where `turn_ends` came before its
   // end: it is then called again with the same bytes, after other clients had their turns. Throws ProtocolError where
   // the frame is malformed: the connection is then closed.
-  virtual bool on_frame(std::span<const std::byte> frame, Deadline turn_ends) = 0;
+  // Frames of one transport follow each other; those of the other may come in between.
+  virtual bool on_frame(std::span<const std::byte> frame, Transport way, Deadline turn_ends) = 0;
   // Whether the handshake is over. Until then the client's time is limited.
   virtual bool greeted() const noexcept = 0;
   // The connection is gone, whoever closed it; nothing follows.

@@ -13,11 +13,25 @@
 #include "broker/log.h"
 #include "proto/frame.h"
 #include "proto/limits.h"
+#include "proto/schema/control_generated.h"
 
 namespace tensorbroker::broker {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
+
+namespace {
+
+std::span<const std::byte> wake_up_message() {
+  static const auto message = [] {
+    flatbuffers::FlatBufferBuilder builder;
+    builder.Finish(schema::CreateReplyMessage(builder, 0));
+    return builder.Release();
+  }();
+  return std::as_bytes(std::span(message.data(), message.size()));
+}
+
+}  // namespace
 
 void Connection::start(std::shared_ptr<ChannelHandler> handler) {
   handler_ = std::move(handler);
@@ -94,7 +108,8 @@ std::span<const std::byte> Connection::take(std::span<const std::byte> bytes) {
 
 // False where the turn was over before the frame was handled to its end.
 bool Connection::handle_frame(Deadline turn_ends) {
-  if (!handler_->on_frame(frame_, turn_ends)) return false;
+  if (!handler_->on_frame(frame_, Transport::kSocket, turn_ends)) return false;
+  if (requests_ != nullptr) requests_->heard_by_socket();
   frame_bytes_ = 0;
   frame_.clear();
   // One large frame must not keep its memory for as long as the client lives.
@@ -130,12 +145,36 @@ bool Connection::take_length(std::span<const std::byte>& bytes) {
   return true;
 }
 
-void Connection::send(const flatbuffers::FlatBufferBuilder& message, std::vector<SegmentFile> along) {
+void Connection::use_rings(const CommandRings& rings) {
   if (closed_) return;
-  if (queued_bytes_ + message.GetSize() > kMaxQueuedBytes) {
+  replies_.emplace(rings.replies, rings.replies.head->load(std::memory_order_acquire));
+  requests_ = std::make_shared<RequestRing>(rings.requests, peer_.pid, turns_, ring_watch_, handler_,
+                                            [weak = weak_from_this()](const std::string& why) {
+                                              if (const auto self = weak.lock()) self->close(why);
+                                            });
+}
+
+void Connection::send(const flatbuffers::FlatBufferBuilder& message, std::vector<SegmentFile> along, Transport way) {
+  if (closed_) return;
+  const auto bytes = std::as_bytes(std::span(message.GetBufferPointer(), message.GetSize()));
+  if (way == Transport::kRing && along.empty() && send_by_ring(bytes)) return;
+  queue(bytes, std::move(along));
+}
+
+// False where there is no room, or its client sleeps at the socket.
+bool Connection::send_by_ring(std::span<const std::byte> message) {
+  if (!replies_ || replies_->reader_sleeps()) return false;
+  const auto written = replies_->write(message);
+  // It fell asleep meanwhile. Nobody waits for this one: its coming wakes who sleeps at the socket.
+  if (written == RingWriter::Written::kUnseen) queue(wake_up_message(), {});
+  return written != RingWriter::Written::kNoRoom;
+}
+
+void Connection::queue(std::span<const std::byte> message, std::vector<SegmentFile> along) {
+  if (queued_bytes_ + message.size() > kMaxQueuedBytes) {
     return close("it does not read its replies: " + std::to_string(queued_bytes_) + " bytes are waiting");
   }
-  queue_.push_back({framed(std::as_bytes(std::span(message.GetBufferPointer(), message.GetSize()))), std::move(along)});
+  queue_.push_back({framed(message), std::move(along)});
   queued_bytes_ += queue_.back().frame.size();
   if (!writing_) write();
 }
@@ -189,6 +228,8 @@ void Connection::close(const std::string& reason) {
   if (closed_) return;
   closed_ = true;
   timer_.stop();
+  if (requests_ != nullptr) requests_->close();
+  replies_.reset();
   if (!reason.empty()) log_refusal("connection of pid " + std::to_string(peer_.pid) + " closed: " + reason);
   error_code ignored;
   socket_.shutdown(Socket::shutdown_both, ignored);

@@ -14,6 +14,8 @@
 #include <chrono>
 #include <deque>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,7 @@
 #include "broker/connection_quota.h"
 #include "broker/event_loop.h"
 #include "broker/peer.h"
+#include "broker/request_ring.h"
 #include "broker/turns.h"
 
 namespace tensorbroker::broker {
@@ -29,10 +32,11 @@ class Connection final : public Channel, public TakesTurns, public std::enable_s
  public:
   using Socket = boost::asio::local::stream_protocol::socket;
 
-  // The turns must outlive the loop's run. `patience` 0: without end.
-  Connection(EventLoop& loop, Turns& turns, Socket socket, const Peer& peer, ConnectionQuota::Charge charge,
-             std::chrono::milliseconds patience)
+  // The turns and the watch must outlive the loop's run. `patience` 0: without end.
+  Connection(EventLoop& loop, Turns& turns, RingWatch& rings, Socket socket, const Peer& peer,
+             ConnectionQuota::Charge charge, std::chrono::milliseconds patience)
       : turns_(turns),
+        ring_watch_(rings),
         socket_(std::move(socket)),
         peer_(peer),
         charge_(std::move(charge)),
@@ -42,7 +46,8 @@ class Connection final : public Channel, public TakesTurns, public std::enable_s
   // Begins to read. The handler must outlive its on_closed().
   void start(std::shared_ptr<ChannelHandler> handler);
 
-  void send(const flatbuffers::FlatBufferBuilder& message, std::vector<SegmentFile> along) override;
+  void send(const flatbuffers::FlatBufferBuilder& message, std::vector<SegmentFile> along, Transport way) override;
+  void use_rings(const CommandRings& rings) override;
   void close(const std::string& reason) override;
   Peer peer() const noexcept override { return peer_; }
 
@@ -65,11 +70,14 @@ class Connection final : public Channel, public TakesTurns, public std::enable_s
   bool handle_frame(Deadline turn_ends);
   bool frame_is_whole() const noexcept { return frame_bytes_ != 0 && frame_.size() == frame_bytes_; }
   void keep_time();
+  bool send_by_ring(std::span<const std::byte> message);
+  void queue(std::span<const std::byte> message, std::vector<SegmentFile> along);
   void write();
   ssize_t write_some(const Outgoing& outgoing);
   void wait_to_write();
 
   Turns& turns_;
+  RingWatch& ring_watch_;
   Socket socket_;
   Peer peer_;
   ConnectionQuota::Charge charge_;
@@ -82,6 +90,8 @@ class Connection final : public Channel, public TakesTurns, public std::enable_s
   std::size_t prefix_bytes_ = 0;
   std::size_t frame_bytes_ = 0;
   std::vector<std::byte> frame_;
+  std::shared_ptr<RequestRing> requests_;
+  std::optional<RingWriter> replies_;
   std::deque<Outgoing> queue_;
   std::size_t queued_bytes_ = 0;
   std::size_t sent_ = 0;  // of the first frame in the queue

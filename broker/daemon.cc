@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "broker/default_capacity.h"
 #include "broker/dispatch.h"
 #include "proto/runtime_dir.h"
 #include "proto/segment.h"
@@ -24,6 +25,15 @@ Opened open_or_clean_up(const Options& options, const Place& place, const StoreH
   } catch (...) {
     if (!has_segments(place.name)) lock.remove_name();
     throw;
+  }
+}
+
+// What the machine could bear beside what is in memory now.
+std::uint64_t spare_memory() {
+  try {
+    return default_capacity();
+  } catch (const Error&) {
+    return 0;  // /dev/shm cannot be looked at: nothing is to be put there
   }
 }
 
@@ -57,7 +67,8 @@ Daemon::Daemon(const Options& options, const Place& place, InstanceLock lock)
               .end_instance = [this] { stop(false, {}); }}),
       opened_(open_or_clean_up(options, place, hooks(), lock_)),
       sessions_(loop_, store_, truncated_, [this] { keep_house(); }),
-      memory_(std::make_unique<MemoryWork>(loop_, store_, [this] { keep_house(); })),
+      memory_(std::make_unique<MemoryWork>(
+          loop_, store_, [this] { keep_house(); }, spare_memory)),
       idle_(loop_, store_, sessions_, [this] { stop(false, {}); }),
       housekeeping_(loop_, store_, sessions_, *memory_, idle_),
       services_{store_,
@@ -121,7 +132,7 @@ void Daemon::make_server() {
   const Served served{.owner = place_.name.uid, .group = store_.group()};
   if (served.group) share_runtime_dir(place_.runtime_dir, *served.group);
   server_ = std::make_unique<Server>(
-      loop_, turns_, place_.socket, served, server_limits(store_.options()),
+      loop_, turns_, rings_, place_.socket, served, server_limits(store_.options()),
       [this](const std::shared_ptr<Channel>& channel) { return std::make_shared<Dispatch>(services_, channel); });
 }
 

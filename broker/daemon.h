@@ -15,6 +15,7 @@
 #include "broker/instance_names.h"
 #include "broker/memory_work.h"
 #include "broker/options.h"
+#include "broker/ring_watch.h"
 #include "broker/server.h"
 #include "broker/services.h"
 #include "broker/session_registry.h"
@@ -49,6 +50,7 @@ class Daemon {
   // In the order in which they depend on each other.
   EventLoop loop_;
   Turns turns_{loop_};
+  RingWatch rings_{loop_};
   const Place place_;
   InstanceLock lock_;
   TruncatedSessions truncated_;

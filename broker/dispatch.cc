@@ -11,6 +11,7 @@
 #include "broker/statistics_reply.h"
 #include "proto/frame.h"
 #include "proto/layout.h"
+#include "proto/limits.h"
 #include "proto/name.h"
 
 namespace tensorbroker::broker {
@@ -60,6 +61,10 @@ std::vector<std::uint64_t> aligned_copy(std::span<const std::uint8_t> bytes) {
   return copy;
 }
 
+auto is_of(schema::Request type) {
+  return [type](const schema::RequestItem* item) { return item->body_type() == type; };
+}
+
 Answer count(std::uint64_t n) {
   return answer([n](Builder& b) { return schema::CreateCount(b, n); });
 }
@@ -71,31 +76,32 @@ Answer pinned(const Pinned& pin) {
 }  // namespace
 
 // The message is verified once, when it begins; its bytes are the same afterwards.
-void Dispatch::begin_message(std::span<const std::byte> frame) {
+std::shared_ptr<Reply> Dispatch::begin_message(std::span<const std::byte> frame, Transport way) {
   const schema::RequestMessage& message = verified(frame);
   const auto& items = *message.items();
-  const bool silent = std::all_of(items.begin(), items.end(),
-                                  [](const Item* item) { return item->body_type() == schema::Request::Ring; });
+  const bool silent = std::all_of(items.begin(), items.end(), is_of(schema::Request::Ring));
+  // It is answered when the sessions, and so the rings, are gone.
+  if (std::any_of(items.begin(), items.end(), is_of(schema::Request::Stop))) way = Transport::kSocket;
   // The reply may outlive this object and its channel.
-  reply_ = std::make_shared<Reply>(message.sequence(), items.size(),
-                                   [weak = weak_channel_, silent](const Builder& b, std::vector<SegmentFile> along) {
-                                     const auto channel = weak.lock();
-                                     if (channel != nullptr && !silent) channel->send(b, std::move(along));
-                                   });
-  next_item_ = 0;
+  return std::make_shared<Reply>(message.sequence(), items.size(),
+                                 [weak = weak_channel_, silent, way](const Builder& b, std::vector<SegmentFile> along) {
+                                   const auto channel = weak.lock();
+                                   if (channel != nullptr && !silent) channel->send(b, std::move(along), way);
+                                 });
 }
 
-bool Dispatch::on_frame(std::span<const std::byte> frame, Deadline turn_ends) {
-  if (!reply_) begin_message(frame);
+bool Dispatch::on_frame(std::span<const std::byte> frame, Transport way, Deadline turn_ends) {
+  InProgress& now = in_progress_.at(static_cast<std::size_t>(way));
+  if (!now.reply) now = {.reply = begin_message(frame, way)};
   const auto& message = *flatbuffers::GetRoot<schema::RequestMessage>(frame.data());
   const auto& items = *message.items();
   do {
-    const flatbuffers::uoffset_t i = next_item_++;
+    const flatbuffers::uoffset_t i = now.next_item++;
     check_phase(*items[i]);
-    answer_item(*items[i], message.sequence() + i, reply_, i);
-  } while (next_item_ < items.size() && Deadline::clock::now() < turn_ends);
-  const bool finished = next_item_ == items.size();
-  if (finished) reply_.reset();
+    answer_item(*items[i], message.sequence() + i, now.reply, i);
+  } while (now.next_item < items.size() && Deadline::clock::now() < turn_ends);
+  const bool finished = now.next_item == items.size();
+  if (finished) now.reply.reset();
   if (phase_ == Phase::kRefused) channel_.close("its session is refused: " + refusal_);
   services_.after_message();
   return finished;
@@ -255,8 +261,13 @@ Answer Dispatch::resume(const schema::Hello& hello) {
   services_.sessions.connect(session_, channel_);
   phase_ = Phase::kAttached;
   spdlog::info("session {} (pid {}) is connected again", session_, pid_of(hello));
-  return welcome(true);
+  Answer result = welcome(true);
+  use_rings();
+  return result;
 }
+
+// What was written for an earlier connection is passed over, so this comes before the client is answered.
+void Dispatch::use_rings() { channel_.use_rings(services_.store.session_mapping(session_).command_rings()); }
 
 Answer Dispatch::welcome(bool resumed) const {
   const Store& store = services_.store;
@@ -281,6 +292,7 @@ Answer Dispatch::locked() {
   Answer result =
       answer([heir, entries](Builder& b) { return schema::CreateAttached(b, heir, b.CreateVector(entries)); });
   result.along = file_for_member(heir);
+  use_rings();
   return result;
 }
 
@@ -298,6 +310,8 @@ Answer Dispatch::publish(const schema::Publish& request, std::uint64_t sequence)
                                .is_bundle = request.is_bundle(),
                                .is_mutable = request.is_mutable(),
                                .overwrite = request.overwrite()});
+  // What a large block replaced is its client's again before it needs room for the next one: no fourth version.
+  if (request.block_bytes() >= kPageAlignedBlock) services_.store.reclaim_if_due();
   EntryId spare = kNoEntry;
   try {
     if (const auto spares = services_.store.grant_spares(session_, 1); !spares.empty()) spare = spares.front();

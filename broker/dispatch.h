@@ -9,6 +9,7 @@
 #ifndef TENSORBROKER_BROKER_DISPATCH_H_
 #define TENSORBROKER_BROKER_DISPATCH_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,7 +31,7 @@ class Dispatch final : public ChannelHandler {
   Dispatch(Services& services, const std::shared_ptr<Channel>& channel)
       : services_(services), channel_(*channel), weak_channel_(channel) {}
 
-  bool on_frame(std::span<const std::byte> frame, Deadline turn_ends) override;
+  bool on_frame(std::span<const std::byte> frame, Transport way, Deadline turn_ends) override;
   bool greeted() const noexcept override { return phase_ == Phase::kAttached; }
   void on_closed() override;
 
@@ -61,7 +62,14 @@ class Dispatch final : public ChannelHandler {
   void grant(const schema::Grant& request, const std::shared_ptr<Reply>& reply, std::size_t item);
   void stop(const schema::Stop& request, const std::shared_ptr<Reply>& reply, std::size_t item);
 
-  void begin_message(std::span<const std::byte> frame);
+  // A message that is being handled.
+  struct InProgress {
+    std::shared_ptr<Reply> reply;  // none: null
+    flatbuffers::uoffset_t next_item = 0;
+  };
+
+  std::shared_ptr<Reply> begin_message(std::span<const std::byte> frame, Transport way);
+  void use_rings();
   void check_phase(const Item& item);
   void answer_item(const Item& item, std::uint64_t sequence, const std::shared_ptr<Reply>& reply, std::size_t index);
 
@@ -71,9 +79,7 @@ class Dispatch final : public ChannelHandler {
   Phase phase_ = Phase::kNew;
   std::uint64_t session_ = 0;
   std::string refusal_;
-  // Of the message that is being handled; none: null.
-  std::shared_ptr<Reply> reply_;
-  flatbuffers::uoffset_t next_item_ = 0;
+  std::array<InProgress, 2> in_progress_;  // by transport
 };
 
 }  // namespace tensorbroker::broker

@@ -9,7 +9,7 @@ namespace tensorbroker::broker {
 void Housekeeping::run() {
   store_.reclaim_if_due();
   sessions_.revoke_truncated();
-  memory_.punch();
+  memory_.look();
   wait_for_pins();
   idle_.update();
 }

@@ -1,8 +1,9 @@
-// The name index as its one writer sees it: where a name's cell is, where a new one goes, and the rebuilding into the
-// other region when names and tombstones fill it.
+// The name index as its one writer sees it: where a name's cell is, where a new one goes, and when names and tombstones
+// fill it so far that it is rebuilt into the other region.
 //
 // Cells never move within one index. A rebuilt index becomes visible by one store of the root, whose epoch readers
-// compare. A template over the word, for the model tests. One thread only; readers use proto/lookup.h.
+// compare. It is begun at five eighths and goes on with each new name, so that it is in force before three quarters
+// are filled. A template over the word, for the model tests. One thread only; readers use proto/lookup.h.
 
 #ifndef TENSORBROKER_BROKER_NAME_INDEX_H_
 #define TENSORBROKER_BROKER_NAME_INDEX_H_
@@ -12,6 +13,7 @@
 #include <bit>
 #include <cstdint>
 
+#include "broker/index_rebuild.h"
 #include "proto/catalog_layout.h"
 #include "proto/lookup.h"
 
@@ -22,7 +24,8 @@ class BasicNameIndex {
  public:
   static constexpr std::uint64_t kLeastCells = 4096;
 
-  explicit BasicNameIndex(const BasicCatalogView<W>& catalog) : catalog_(catalog) {}
+  explicit BasicNameIndex(const BasicCatalogView<W>& catalog, const IndexSlice& slice = {})
+      : catalog_(catalog), next_(catalog, slice) {}
 
   // A name's cell, or the one where it would go: the first tombstone of its chain, or the empty cell at its end.
   struct Place {
@@ -52,35 +55,45 @@ class BasicNameIndex {
   }
   std::uint64_t cells() const { return std::uint64_t{1} << root().log2_cells; }
   std::uint64_t names() const { return names_; }
+  // Names and tombstones.
+  std::uint64_t filled() const { return filled_; }
 
-  // Keeps count of a cell's change.
-  void changed(std::uint64_t before, std::uint64_t after) {
-    if (cell_is_entry(before)) --names_;
-    if (cell_is_entry(after)) ++names_;
-    if (before == kEmptyCell && after != kEmptyCell) ++filled_;
+  // A cell has changed, and the mutation is over.
+  void changed(std::uint64_t cell, std::uint64_t before, std::uint64_t after) {
+    count_change(before, after);
+    next_.changed(cell, before, after);
   }
 
   // Whether one more cell may be filled: at most three quarters are.
   bool has_room() const { return 4 * (filled_ + 1) <= 3 * cells(); }
 
-  // Makes an index of the live names in the other region and puts it in force. `reserve(region, cells)` gives its
-  // pages; where it throws, nothing changed.
+  // Has the processor fetch the cell for the store to come.
+  void fetch(std::uint64_t cell) const { __builtin_prefetch(&catalog_.index[root().region][cell], 1); }
+
+  // To be called before each new name: does a slice of the rebuilding that is under way or due, all of it where
+  // there is no room any more. Whether another index is in force now. `reserve(region, begin, cells)` gives its pages;
+  // where it throws, no name's cell has changed.
   template <class Reserve>
-  void rebuild(Reserve&& reserve) {
-    const IndexRoot old = root();
-    const std::uint64_t wanted = std::max(kLeastCells, std::bit_ceil(4 * (names_ + 1)));
-    const std::uint64_t size = std::min(wanted, catalog_.index_limit);
-    const IndexRoot next{.epoch = old.epoch + 1,
-                         .region = static_cast<std::uint8_t>(1 - old.region),
-                         .log2_cells = static_cast<std::uint8_t>(std::countr_zero(size))};
-    reserve(next.region, size);
-    W* const to = catalog_.index[next.region];
-    for (std::uint64_t i = 0; i < size; ++i) to[i].store(kEmptyCell, std::memory_order_release);
-    for (std::uint64_t i = 0; i < cells(); ++i) {
-      if (cell_is_entry(load(i))) put(to, size - 1, load(i));
+  bool make_room(Reserve&& reserve) {
+    if (!next_.under_way() && 8 * (filled_ + 1) <= 5 * cells()) return false;
+    return has_room() ? advance(reserve) : rebuild(reserve);
+  }
+
+  // One slice, due or not.
+  template <class Reserve>
+  bool advance(Reserve&& reserve) {
+    next_.want(wanted_cells());
+    if (!next_.advance(reserve)) return false;
+    filled_ = next_.filled();
+    return true;
+  }
+
+  // All of it at once.
+  template <class Reserve>
+  bool rebuild(Reserve&& reserve) {
+    while (!advance(reserve)) {
     }
-    catalog_.root->index.store(next.pack(), std::memory_order_seq_cst);
-    filled_ = names_;
+    return true;
   }
 
   // Counts afresh, as a successor does. `visit(position, cell)` is called for every cell that names an entry.
@@ -89,7 +102,7 @@ class BasicNameIndex {
     names_ = filled_ = 0;
     for (std::uint64_t i = 0; i < cells(); ++i) {
       const std::uint64_t cell = load(i);
-      changed(kEmptyCell, cell);
+      count_change(kEmptyCell, cell);
       if (cell_is_entry(cell)) visit(i, cell);
     }
   }
@@ -97,15 +110,23 @@ class BasicNameIndex {
  private:
   IndexRoot root() const { return IndexRoot::unpack(catalog_.root->index.load(std::memory_order_relaxed)); }
 
-  void put(W* to, std::uint64_t mask, std::uint64_t cell) {
-    std::uint64_t position = catalog_.entries[cell_entry(cell)].name_hash.load(std::memory_order_relaxed) & mask;
-    while (to[position].load(std::memory_order_relaxed) != kEmptyCell) position = (position + 1) & mask;
-    to[position].store(cell, std::memory_order_release);
+  void count_change(std::uint64_t before, std::uint64_t after) {
+    if (cell_is_entry(before)) --names_;
+    if (cell_is_entry(after)) ++names_;
+    if (before == kEmptyCell && after != kEmptyCell) ++filled_;
+  }
+
+  // Room for four times the names that there are. And a quarter of the cells that there are: a slice comes before each
+  // name that is new meanwhile, so those are at most a sixteenth, and leave three quarters of the new index empty.
+  std::uint64_t wanted_cells() const {
+    const std::uint64_t wanted = std::max({kLeastCells, std::bit_ceil(4 * (names_ + 1)), cells() / 4});
+    return std::min(wanted, catalog_.index_limit);
   }
 
   BasicCatalogView<W> catalog_;
+  BasicIndexRebuild<W> next_;
   std::uint64_t names_ = 0;
-  std::uint64_t filled_ = 0;  // names and tombstones
+  std::uint64_t filled_ = 0;
 };
 
 using NameIndex = BasicNameIndex<Word>;

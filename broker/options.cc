@@ -64,6 +64,10 @@ void add_limits(CLI::App& app, Options& options) {
            "Bytes of tensors, such as 8GiB (default: what /dev/shm and the memory limits leave)", 1);
   add_size(app, "--session-limit", options.session_limit, "Bytes that one client may have granted; 0: no limit", 0);
   add_size(app, "--user-limit", options.user_limit, "Bytes that one user may have granted; 0: no limit", 0);
+  add_size(app, "--prepared", options.prepared,
+           "Bytes of empty pages kept ready for the next tensors while there are some (default: an eighth of the "
+           "capacity, at most 512MiB); 0: none",
+           0);
   app.add_option("--max-tensors", options.max_tensors, "Tensors and bundles published at one time")
       ->check(CLI::Range(1u, kMostTensors));
   app.add_option("--max-sessions", options.max_sessions, "Client processes attached at one time, forked ones included")

@@ -30,6 +30,7 @@ struct Options {
   std::optional<std::uint32_t> max_tensors;
   std::optional<std::uint32_t> max_sessions;
   std::optional<double> idle_exit_seconds;  // 0: never
+  std::optional<std::uint64_t> prepared;    // bytes that are prepared ahead of demand; 0: none
   std::optional<gid_t> group;               // whose members may read; recorded by the modes of catalog and arena
   // What one client, process or user may have; 0: no limit.
   std::optional<std::uint64_t> session_tensors;

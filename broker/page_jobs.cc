@@ -8,6 +8,7 @@ namespace tensorbroker::broker {
 
 void PageJobs::reserve(std::vector<Range> punch, std::vector<Range> reserve, std::function<void(int)> done) {
   const std::lock_guard lock(mutex_);
+  drop_prepared(punch);
   reserving_.push_back({std::move(punch), {reserve.begin(), reserve.end()}, {}, std::move(done)});
 }
 
@@ -16,9 +17,24 @@ void PageJobs::punch(std::vector<Range> ranges, std::function<void()> done) {
   punching_.push_back({std::move(ranges), std::move(done)});
 }
 
+void PageJobs::prepare(const Range& range, std::function<void(int)> done) {
+  const std::lock_guard lock(mutex_);
+  preparing_.push_back({range, std::move(done)});
+}
+
+// Done after the reservation it would give memory to what is nobody's any more.
+void PageJobs::drop_prepared(const std::vector<Range>& punched) {
+  std::erase_if(preparing_, [&](Preparing& job) {
+    if (std::none_of(punched.begin(), punched.end(), [&](const Range& r) { return r.overlaps(job.range); }))
+      return false;
+    loop_.post([done = std::move(job.done)] { done(ECANCELED); });
+    return true;
+  });
+}
+
 bool PageJobs::empty() {
   const std::lock_guard lock(mutex_);
-  return reserving_.empty() && punching_.empty();
+  return reserving_.empty() && punching_.empty() && preparing_.empty();
 }
 
 void PageJobs::work() {
@@ -28,9 +44,14 @@ void PageJobs::work() {
     reserving_.pop_front();
     lock.unlock();
     work_at(std::move(job));
-  } else {
+  } else if (!punching_.empty()) {
     const Punching job = std::move(punching_.front());
     punching_.pop_front();
+    lock.unlock();
+    work_at(job);
+  } else {
+    const Preparing job = std::move(preparing_.front());
+    preparing_.pop_front();
     lock.unlock();
     work_at(job);
   }
@@ -39,7 +60,7 @@ void PageJobs::work() {
 void PageJobs::work_at(Reserving job) {
   if (waits_to_be_punched(job.left)) punch_all_queued();
   int error = reserve_slice(job);
-  if (error == ENOSPC) {
+  if (error == ENOSPC || error == ENOMEM) {
     punch_all_queued();
     error = reserve_slice(job);
   }
@@ -57,6 +78,10 @@ void PageJobs::work_at(Reserving job) {
 void PageJobs::work_at(const Punching& job) {
   for (const Range& range : job.ranges) arena_.punch(range);
   loop_.post(job.done);
+}
+
+void PageJobs::work_at(const Preparing& job) {
+  loop_.post([done = job.done, error = arena_.reserve_zeroed(job.range)] { done(error); });
 }
 
 int PageJobs::reserve_slice(Reserving& job) {

@@ -1,9 +1,10 @@
-// What the page worker has to do, and in which order: the queue of reservations and punches, and one piece of work at a
-// time.
+// What the page worker has to do, and in which order: the queue of reservations, punches and what is prepared ahead of
+// demand, and one piece of work at a time.
 //
 // Reservations take turns in slices of kSliceBytes: a small one is not held up by a large one. Punching comes after
-// them, but before any is refused for want of room, and before any of the same pages, which will be written to. Results
-// are posted to the loop and called there.
+// them, but before any is refused for want of room, and before any of the same pages, which will be written to. What
+// nobody asked for comes last, and not at all where a reservation punches it. Results are posted to the loop and called
+// there.
 // Thread safe; one thread at a time calls work().
 
 #ifndef TENSORBROKER_BROKER_PAGE_JOBS_H_
@@ -31,6 +32,7 @@ class PageJobs {
   // As PageWorker's.
   void reserve(std::vector<Range> punch, std::vector<Range> reserve, std::function<void(int)> done);
   void punch(std::vector<Range> ranges, std::function<void()> done);
+  void prepare(const Range& range, std::function<void(int)> done);
 
   bool empty();
   // Does the next piece of work. REQUIRES: not empty.
@@ -47,9 +49,15 @@ class PageJobs {
     std::vector<Range> ranges;
     std::function<void()> done;
   };
+  struct Preparing {
+    Range range;
+    std::function<void(int)> done;
+  };
 
   void work_at(Reserving job);
   void work_at(const Punching& job);
+  void work_at(const Preparing& job);
+  void drop_prepared(const std::vector<Range>& punched);
   int reserve_slice(Reserving& job);
   bool waits_to_be_punched(const std::deque<Range>& ranges);
   void punch_all_queued();
@@ -59,6 +67,7 @@ class PageJobs {
   std::mutex mutex_;
   std::deque<Reserving> reserving_;
   std::deque<Punching> punching_;
+  std::deque<Preparing> preparing_;
 };
 
 }  // namespace tensorbroker::broker

@@ -30,6 +30,18 @@ void PagePool::untake(const Take& take) {
   for (const Range& range : take.punch) unknown_.insert(range);
 }
 
+Range PagePool::take_cold(std::uint64_t bytes) {
+  RangeSet cold;
+  cold.insert(free_.longest());
+  for (const Range& range : warm_.ranges()) cold.erase(range);
+  for (const Range& range : unknown_.ranges()) cold.erase(range);
+  if (cold.empty()) return {};
+  const Range first = cold.ranges().front();
+  const Range taken{first.offset, std::min(first.bytes, bytes)};
+  exclude(taken);
+  return taken;
+}
+
 void PagePool::exclude(const Range& range) {
   free_.erase(range);
   warm_.erase(range);

@@ -2,7 +2,8 @@
 //
 // A free page is cold (no memory), warm (memory that the next grant finds in place), or unknown (it may have memory:
 // after a crash, or after a client wrote where pages had been taken from it); unknown ones are punched before they are
-// used. A range that take() or take_punch_work() handed out is in the pool no more until it is given back.
+// used. A range that was handed out (take(), take_cold(), trim(), take_punch_work()) is in the pool no more until it is
+// given back.
 // Not thread safe. Offsets and lengths are multiples of the page size; arithmetic only, no system call.
 
 #ifndef TENSORBROKER_BROKER_PAGE_POOL_H_
@@ -36,6 +37,9 @@ class PagePool {
   // Takes out the pages of this very range that are in the pool, as adoption does for what is in use.
   void exclude(const Range& range);
 
+  // Takes up to `bytes` of cold pages in one piece, to be given back as warm: the first ones of the longest free run,
+  // so that what is prepared piece by piece is one piece again. Empty where that run has none.
+  Range take_cold(std::uint64_t bytes);
   // Takes up to `bytes` of warm pages, from the highest offset down, to be punched and given back as cold.
   std::vector<Range> trim(std::uint64_t bytes);
   // Takes unknown pages, then the warm ones beyond `warm_bound`, up to `limit` bytes in all, to be punched.
@@ -43,6 +47,7 @@ class PagePool {
 
   std::uint64_t free_bytes() const noexcept { return free_.bytes(); }
   std::uint64_t warm_bytes() const noexcept { return warm_.bytes(); }
+  std::uint64_t longest_warm() const { return warm_.longest().bytes; }
   std::uint64_t unknown_bytes() const noexcept { return unknown_.bytes(); }
 
  private:

@@ -1,20 +1,14 @@
 #include "broker/page_worker.h"
 
-#include <pthread.h>
-
-#include <csignal>
 #include <utility>
+
+#include "proto/blocked_signals.h"
 
 namespace tensorbroker::broker {
 
 PageWorker::PageWorker(EventLoop& loop, const ArenaFile& arena) : jobs_(loop, arena) {
-  // Signals belong to the loop's thread.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const BlockedSignals blocked;  // they belong to the loop's thread
   thread_ = std::thread([this] { work(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 PageWorker::~PageWorker() {
@@ -38,6 +32,14 @@ void PageWorker::punch(std::vector<Range> ranges, std::function<void()> done) {
   {
     const std::lock_guard lock(mutex_);
     jobs_.punch(std::move(ranges), std::move(done));
+  }
+  changed_.notify_one();
+}
+
+void PageWorker::prepare(const Range& range, std::function<void(int)> done) {
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.prepare(range, std::move(done));
   }
   changed_.notify_one();
 }

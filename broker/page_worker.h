@@ -28,6 +28,9 @@ class PageWorker {
   // none of `reserve` has pages.
   void reserve(std::vector<Range> punch, std::vector<Range> reserve, std::function<void(int)> done);
   void punch(std::vector<Range> ranges, std::function<void()> done);
+  // When there is nothing else to do, gives the range pages that are zeros already. `done` gets 0 or an errno,
+  // ECANCELED where a reservation that was asked for meanwhile punches it; then it has no pages.
+  void prepare(const Range& range, std::function<void(int)> done);
 
  private:
   void work();

@@ -62,6 +62,10 @@ Range RangeSet::ending_at(std::uint64_t end) const {
 
 Range RangeSet::last() const { return {by_offset_.rbegin()->first, by_offset_.rbegin()->second}; }
 
+Range RangeSet::longest() const {
+  return by_size_.empty() ? Range{} : Range{by_size_.rbegin()->second, by_size_.rbegin()->first};
+}
+
 std::vector<Range> RangeSet::ranges() const {
   std::vector<Range> all;
   all.reserve(by_offset_.size());

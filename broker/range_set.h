@@ -30,6 +30,8 @@ class RangeSet {
   Range ending_at(std::uint64_t end) const;
   // The range with the highest offset. REQUIRES: not empty.
   Range last() const;
+  // The largest range, at the highest offset among equals; an empty one where there is none.
+  Range longest() const;
 
   bool empty() const noexcept { return by_offset_.empty(); }
   std::uint64_t bytes() const noexcept { return bytes_; }

@@ -54,9 +54,11 @@ void share(const std::string& socket, gid_t group) {
 struct Server::Acceptor : std::enable_shared_from_this<Acceptor> {
   class Newcomer;
 
-  Acceptor(EventLoop& events, Turns& takes_turns, const Served& whom, const Limits& limits, MakeHandler make)
+  Acceptor(EventLoop& events, Turns& takes_turns, RingWatch& watch, const Served& whom, const Limits& limits,
+           MakeHandler make)
       : loop(events),
         turns(takes_turns),
+        rings(watch),
         acceptor(events.context()),
         pause(events.context()),
         make_handler(std::move(make)),
@@ -76,6 +78,7 @@ struct Server::Acceptor : std::enable_shared_from_this<Acceptor> {
 
   EventLoop& loop;
   Turns& turns;
+  RingWatch& rings;
   Protocol::acceptor acceptor;
   asio::steady_timer pause;
   MakeHandler make_handler;
@@ -161,7 +164,7 @@ void Server::Acceptor::accepted(Protocol::socket socket) {
     const Peer peer = admit(socket.native_handle(), served);
     auto charge = quota.charge(peer.uid, peer.pid);
     const auto connection =
-        std::make_shared<Connection>(loop, turns, std::move(socket), peer, std::move(charge), patience);
+        std::make_shared<Connection>(loop, turns, rings, std::move(socket), peer, std::move(charge), patience);
     connection->start(make_handler(connection));
   } catch (const AccessError& e) {
     refuse(e);
@@ -170,9 +173,9 @@ void Server::Acceptor::accepted(Protocol::socket socket) {
   }
 }
 
-Server::Server(EventLoop& loop, Turns& turns, const std::string& path, const Served& served, const Limits& limits,
-               MakeHandler make_handler)
-    : acceptor_(std::make_shared<Acceptor>(loop, turns, served, limits, std::move(make_handler))) {
+Server::Server(EventLoop& loop, Turns& turns, RingWatch& rings, const std::string& path, const Served& served,
+               const Limits& limits, MakeHandler make_handler)
+    : acceptor_(std::make_shared<Acceptor>(loop, turns, rings, served, limits, std::move(make_handler))) {
   acceptor_->listen(path);
   acceptor_->accept();
 }

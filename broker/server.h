@@ -15,6 +15,7 @@
 #include "broker/connection_quota.h"
 #include "broker/event_loop.h"
 #include "broker/peer.h"
+#include "broker/ring_watch.h"
 #include "broker/turns.h"
 
 namespace tensorbroker::broker {
@@ -30,8 +31,8 @@ class Server {
 
   // Binds `path` with mode 0600 (0660 where a group is served), over a stale socket that lies there: the caller holds
   // the instance's lock. The turns must outlive the loop's run. Throws Error where it cannot be bound, with the remedy.
-  Server(EventLoop& loop, Turns& turns, const std::string& path, const Served& served, const Limits& limits,
-         MakeHandler make_handler);
+  Server(EventLoop& loop, Turns& turns, RingWatch& rings, const std::string& path, const Served& served,
+         const Limits& limits, MakeHandler make_handler);
   // Removes the socket's name.
   ~Server();
 

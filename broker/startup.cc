@@ -5,6 +5,7 @@
 #include <tensorbroker/error.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <optional>
@@ -21,6 +22,8 @@ namespace tensorbroker::broker {
 namespace {
 
 constexpr std::uint64_t kLeastCapacity = 1ULL << 20;
+constexpr std::uint64_t kPreparedPart = 8;  // of the capacity
+constexpr std::uint64_t kMostPrepared = 512ULL << 20;
 
 // What a predecessor recorded, where its catalog can be read; the lock is not needed for a look.
 std::string recorded_runtime_dir(const InstanceName& name) {
@@ -65,6 +68,7 @@ std::uint64_t capacity_for(const Options& options) {
 void apply_explicit(const Options& options, CatalogOptions& kept) {
   kept.session_limit = options.session_limit.value_or(kept.session_limit);
   kept.user_limit = options.user_limit.value_or(kept.user_limit);
+  kept.prepared = options.prepared.value_or(kept.prepared);
   kept.idle_exit_seconds = options.idle_exit_seconds.value_or(kept.idle_exit_seconds);
   Quotas& quotas = kept.quotas;
   quotas.session_tensors = options.session_tensors.value_or(quotas.session_tensors);
@@ -78,6 +82,7 @@ void apply_explicit(const Options& options, CatalogOptions& kept) {
 CatalogOptions new_options(const Options& options, const Place& place) {
   CatalogOptions made;
   made.capacity = capacity_for(options);
+  made.prepared = std::min(made.capacity / kPreparedPart, kMostPrepared);
   made.max_tensors = options.max_tensors.value_or(made.max_tensors);
   made.max_sessions = options.max_sessions.value_or(made.max_sessions);
   apply_explicit(options, made);

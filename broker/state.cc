@@ -54,8 +54,10 @@ void Store::State::count_name(EntryId id, bool appeared) {
   kind += appeared ? std::uint64_t{1} : ~std::uint64_t{0};
 }
 
-void Store::State::reserve_index(unsigned region, std::uint64_t cells) const {
-  file.reserve({catalog.tables().index_offset()->Get(region), round_up_to_page(cells * sizeof(Word))});
+// REQUIRES: `begin` is the first of a page.
+void Store::State::reserve_index(unsigned region, std::uint64_t begin, std::uint64_t cells) const {
+  const std::uint64_t offset = catalog.tables().index_offset()->Get(region) + begin * sizeof(Word);
+  file.reserve({offset, round_up_to_page(cells * sizeof(Word))});
 }
 
 }  // namespace tensorbroker::broker

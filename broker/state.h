@@ -84,6 +84,9 @@ struct Store::State {
   std::map<std::uint64_t, PendingGrant> pending;  // by offset
   std::set<std::uint64_t> punching;               // offsets of ranges of the pool that were handed out to be punched
   std::vector<Range> taken_to_punch;              // of extents that were taken
+  Range preparing;                                // handed out to be prepared; empty: none
+  bool cooling = false;                           // every warm page of the pool is to be punched
+  std::uint64_t grants_begun = 0;
 
   std::vector<EntryId> retired;  // anonymous ones too
   bool reclaim_due = false;
@@ -95,7 +98,7 @@ struct Store::State {
   Session& session(std::uint64_t id);  // throws NotFoundError
   Range block_of(EntryId id) const;
   void count_name(EntryId id, bool appeared);
-  void reserve_index(unsigned region, std::uint64_t cells) const;
+  void reserve_index(unsigned region, std::uint64_t begin, std::uint64_t cells) const;
 
   // ---- store_sessions.cc
   void write_record(const Session& session);
@@ -103,7 +106,7 @@ struct Store::State {
   void forget(std::uint64_t id);              // unmaps and unlinks
 
   // ---- store_memory.cc
-  std::vector<Range> make_room(const PagePool::Take& take, std::uint64_t requester);
+  std::vector<Range> make_room(const PagePool::Take& take, std::uint64_t requester, Need need);
   std::uint64_t shortage(const PagePool::Take& take) const;
   bool take_free_extents(std::uint64_t bytes, std::uint64_t requester);
   std::vector<std::uint32_t> takeable(std::uint64_t requester) const;
@@ -111,6 +114,10 @@ struct Store::State {
   void charge_block(EntryId id, const Range& block);
   void release_extent(std::uint32_t id, Warmth warmth);
   OutOfMemoryError memory_error(std::uint64_t bytes, int error) const;
+
+  // ---- store_prepared.cc
+  std::uint64_t warm_bound() const;
+  std::vector<Range> give_up_warm(std::uint64_t bytes);
 
   // ---- store_quota.cc: those that check throw QuotaError
   Use use_of_records(EntryId id) const;
@@ -135,8 +142,10 @@ struct Store::State {
   void check_publication(const Session& session, const Publication& publication) const;
   NameIndex::Place find(std::uint64_t hash, std::string_view name) const;
   NameIndex::Place place_for(std::uint64_t hash, const Publication& publication);
+  bool advance_index(const NameIndex::Place& place);
   HeapRef store_header(const Publication& publication, std::uint64_t generation);
-  void apply(Session& session, const Mutation& mutation);
+  void apply(Session& session, const Mutation& mutation, std::optional<std::uint64_t> hash);
+  void tell_of(EntryId published, std::uint64_t hash) const;
   void wake(std::uint64_t hash) const;
   void wake_all() const;
 

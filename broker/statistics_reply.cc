@@ -36,6 +36,7 @@ Counters limits_of(const CatalogOptions& options) {
           {"user_connections", quotas.user_connections},
           {"process_connections", quotas.process_connections},
           {"client_timeout", static_cast<std::uint64_t>(quotas.patience_seconds)},
+          {"prepared", options.prepared},
           {"arena_bytes", options.arena_bytes}};
 }
 
@@ -49,6 +50,7 @@ Counters counters_of(const Statistics& s) {
           {"extents_taken", s.extents_taken},
           {"index_rebuilds", s.index_rebuilds},
           {"punched_bytes", s.punched_bytes},
+          {"prepared_bytes", s.prepared_bytes},
           {"warm_bytes", s.warm},
           {"leases", s.leases},
           {"pins", s.pins},

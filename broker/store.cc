@@ -21,7 +21,7 @@ std::uint64_t now_us() {
 void reserve_first_pages(Store::State& s) {
   const schema::CatalogTables& t = s.catalog.tables();
   s.file.reserve({t.root_offset(), round_up_to_page(sizeof(CatalogRoot))});
-  s.file.reserve({t.waits_offset(), round_up_to_page(t.waits_limit() * sizeof(Word))});
+  s.file.reserve({t.waits_offset(), round_up_to_page(t.waits_limit() * sizeof(WaitWord))});
   s.file.reserve({t.events_offset(), round_up_to_page(t.events_limit() * sizeof(EventRecord))});
   s.records.ensure(s.file, std::min<std::uint64_t>(kFirstRecords, t.sessions_limit()));
   for (std::uint64_t slot = s.records.committed(); slot > 0; --slot) {
@@ -33,7 +33,7 @@ void reserve_first_pages(Store::State& s) {
 
 void start_root(Store::State& s) {
   const std::uint64_t cells = std::min(NameIndex::kLeastCells, s.catalog.view().index_limit);
-  s.reserve_index(0, cells);
+  s.reserve_index(0, 0, cells);
   CatalogRoot& root = s.catalog.root();
   root.next_generation.store(s.options.created_us, std::memory_order_relaxed);
   root.next_id.store(s.options.arena_id + 1, std::memory_order_relaxed);
@@ -90,6 +90,7 @@ void Store::set_limits(const CatalogOptions& limits) {
   options.session_limit = limits.session_limit;
   options.user_limit = limits.user_limit;
   options.idle_exit_seconds = limits.idle_exit_seconds;
+  options.prepared = limits.prepared;
   options.quotas = limits.quotas;
   state_->catalog.record_limits(options);
 }

@@ -118,6 +118,7 @@ struct Statistics {
   std::uint64_t extents_taken = 0;  // from living sessions, under pressure
   std::uint64_t index_rebuilds = 0;
   std::uint64_t punched_bytes = 0;
+  std::uint64_t prepared_bytes = 0;
 };
 
 class Store {
@@ -168,6 +169,7 @@ class Store {
   // Which process the session is, told from all others since the boot (peer.h).
   void identify(std::uint64_t session, std::uint64_t process);
   bool has_session(std::uint64_t session) const noexcept;
+  bool has_sessions() const noexcept;
   std::vector<std::uint64_t> sessions() const;  // ascending
   std::vector<std::uint64_t> heirs_of(std::uint64_t session) const;
   // Throw NotFoundError for an unknown id.
@@ -191,7 +193,9 @@ class Store {
   // ---- memory
   // Throws InvalidArgumentError (0 bytes), QuotaError, OutOfMemoryError. Warm pages are trimmed, retired entries
   // reclaimed and free extents of living sessions taken before it gives up.
-  Reservation begin_grant(std::uint64_t session, std::uint64_t bytes);
+  // kPressing: it was tried before, and there was less memory than seemed; all warm pages are to be punched first.
+  enum class Need { kUsual, kPressing };
+  Reservation begin_grant(std::uint64_t session, std::uint64_t bytes, Need need = Need::kUsual);
   // The worker prepared it: records the extent, its state word kUsed. Throws (the reservation is undone) NotFoundError
   // where the session is gone by now, OutOfMemoryError where no record or state word is to be had.
   Granted finish_grant(const Reservation& reservation);
@@ -205,6 +209,17 @@ class Store {
   // punched() is called with the same ranges. Empty: nothing to do.
   std::vector<Range> take_punch_work(std::uint64_t limit = 256ULL << 20);
   void punched(std::span<const Range> ranges);
+
+  // ---- pages that have memory ahead of demand: prepared ones, and those that were given back
+  // The next pages, at most `limit` bytes, that arena().reserve_zeroed should prepare so that options().prepared are
+  // there in one piece; they are nobody's until prepared() is called. Empty: nothing to do, or a piece is under way.
+  Range take_prepare_work(std::uint64_t limit);
+  // `error`: what reserve_zeroed returned. A grant may have had the pages punched meanwhile.
+  void prepared(const Range& range, int error);
+  // Has take_punch_work hand out every page that is nobody's now, unless a grant comes first.
+  void cool() noexcept;
+  std::uint64_t warm_bytes() const noexcept;
+  std::uint64_t grants() const noexcept;  // so far: goes up when one is begun, and when it is finished
 
   // ---- names
   // Mutations are idempotent by (session, sequence), sequence > 0: a repeated one gives its first result and has no

@@ -42,7 +42,7 @@ OutOfMemoryError Store::State::memory_error(std::uint64_t bytes, int error) cons
 // What has to be taken from others before this grant fits both the capacity and the file system.
 std::uint64_t Store::State::shortage(const PagePool::Take& take) const {
   return std::max(excess(used + take.range.bytes, options.capacity),
-                  excess(sum(take.reserve), arena.file_system_free() + pool.warm_bytes()));
+                  excess(sum(take.reserve), arena.file_system_free() + pool.warm_bytes() + preparing.bytes));
 }
 
 std::vector<std::uint32_t> Store::State::takeable(std::uint64_t requester) const {
@@ -82,19 +82,20 @@ bool Store::State::take_free_extents(std::uint64_t bytes, std::uint64_t requeste
   return taken >= bytes;
 }
 
-// Makes capacity and file system large enough for `take`; returns warm pages to punch first. Throws OutOfMemoryError.
-std::vector<Range> Store::State::make_room(const PagePool::Take& take, std::uint64_t requester) {
+// Makes capacity and file system large enough for `take`; returns pages to punch first. Throws OutOfMemoryError.
+std::vector<Range> Store::State::make_room(const PagePool::Take& take, std::uint64_t requester, Need need) {
   const std::uint64_t bytes = take.range.bytes;
   if (shortage(take) > 0) reclaim();
   if (shortage(take) > 0 && !take_free_extents(shortage(take), requester)) {
     throw memory_error(bytes, used + bytes > options.capacity ? 0 : ENOSPC);
   }
-  const std::uint64_t too_warm = excess(used + bytes + pool.warm_bytes(), options.capacity);
-  const std::uint64_t too_full = excess(sum(take.reserve), arena.file_system_free());
-  return pool.trim(std::max(too_warm, too_full));
+  // The worker may give what it is preparing its pages before this grant its own, or have done so.
+  const std::uint64_t too_warm = excess(used + bytes + pool.warm_bytes() + preparing.bytes, options.capacity);
+  const std::uint64_t too_full = excess(sum(take.reserve) + preparing.bytes, arena.file_system_free());
+  return give_up_warm(need == Need::kPressing ? ~std::uint64_t{0} : std::max(too_warm, too_full));
 }
 
-Reservation Store::begin_grant(std::uint64_t id, std::uint64_t wanted) {
+Reservation Store::begin_grant(std::uint64_t id, std::uint64_t wanted, Need need) {
   State& s = *state_;
   s.check_open();
   Session& session = s.session(id);
@@ -112,13 +113,15 @@ Reservation Store::begin_grant(std::uint64_t id, std::uint64_t wanted) {
   if (!take) throw s.memory_error(bytes, 0);
   PendingGrant pending{.session = id, .take = *take, .trimmed = {}};
   try {
-    pending.trimmed = s.make_room(*take, id);
+    pending.trimmed = s.make_room(*take, id, need);
   } catch (const OutOfMemoryError&) {
     s.pool.untake(*take);
     throw;
   }
   s.used += bytes;
   session.charged += bytes;
+  s.cooling = false;
+  ++s.grants_begun;
   Reservation reservation{.session = id, .range = take->range, .punch = pending.trimmed, .reserve = take->reserve};
   append(reservation.punch, take->punch);
   append(reservation.punch, std::exchange(s.taken_to_punch, {}));
@@ -223,8 +226,9 @@ std::vector<Range> Store::take_punch_work(std::uint64_t limit) {
   State& s = *state_;
   // Never all that is free: a successor knows nothing of any page, and who asks for some meanwhile must find them.
   limit = std::min(limit, s.pool.free_bytes() / 2 / kPageSize * kPageSize);
-  std::vector<Range> work = s.pool.take_punch_work(s.options.capacity / 4, limit);
+  std::vector<Range> work = s.pool.take_punch_work(s.warm_bound(), limit);
   for (const Range& range : work) s.punching.insert(range.offset);
+  if (s.pool.warm_bytes() == 0) s.cooling = false;
   append(work, std::exchange(s.taken_to_punch, {}));
   s.counted.punched_bytes += sum(work);
   return work;

@@ -73,7 +73,7 @@ NameIndex::Place Store::State::find(std::uint64_t hash, std::string_view wanted)
   return index.find(hash, [&](EntryId id) { return catalog.entry_has_name(id, hash, wanted); });
 }
 
-// The cell that will name the publication, the index rebuilt where a new name would fill it too far.
+// The cell that will name the publication, in the index that is in force once this returns.
 NameIndex::Place Store::State::place_for(std::uint64_t hash, const Publication& p) {
   const NameIndex::Place place = find(hash, p.name);
   if (place.entry != kNoEntry) {
@@ -84,10 +84,21 @@ NameIndex::Place Store::State::place_for(std::uint64_t hash, const Publication& 
     throw OutOfMemoryError("the instance has " + std::to_string(index.names()) +
                            " names, as many as its limit; delete some, or raise --max-tensors");
   }
-  if (index.load(place.cell) == kTombstone || index.has_room()) return place;
-  index.rebuild([this](unsigned region, std::uint64_t cells) { reserve_index(region, cells); });
-  ++counted.index_rebuilds;
-  return find(hash, p.name);
+  return advance_index(place) ? find(hash, p.name) : place;
+}
+
+// Before a new name: whether another index is in force now. That the machine is full matters to a name only that finds
+// no cell in this one.
+bool Store::State::advance_index(const NameIndex::Place& place) {
+  try {
+    const bool rebuilt = index.make_room(
+        [this](unsigned region, std::uint64_t begin, std::uint64_t cells) { reserve_index(region, begin, cells); });
+    counted.index_rebuilds += rebuilt ? 1 : 0;
+    return rebuilt;
+  } catch (const OutOfMemoryError&) {
+    if (index.load(place.cell) != kTombstone && !index.has_room()) throw;
+    return false;
+  }
 }
 
 HeapRef Store::State::store_header(const Publication& p, std::uint64_t generation) {
@@ -103,11 +114,23 @@ HeapRef Store::State::store_header(const Publication& p, std::uint64_t generatio
   return ref;
 }
 
-// Carries out a mutation and keeps count of what it did.
-void Store::State::apply(Session& actor, const Mutation& m) {
+void Store::State::tell_of(EntryId published, std::uint64_t hash) const {
+  if (published != kNoEntry) {
+    const HeapRef header = HeapRef::unpack(catalog.entry(published).header.load(std::memory_order_relaxed));
+    catalog.wait_hint(hash).store(PublishedHint{published, header.offset}.pack(), std::memory_order_relaxed);
+  }
+  increment(catalog.wait_word(hash));
+}
+
+// Carries out a mutation, tells of it those who spin on the name's word, and keeps count of what it did.
+void Store::State::apply(Session& actor, const Mutation& m, std::optional<std::uint64_t> hash) {
   const std::uint64_t before = m.cell != kNoCell ? index.load(m.cell) : 0;
+  // Readers have these lines: they come together, before the first of the stores waits for one.
+  if (m.cell != kNoCell) index.fetch(m.cell);
+  if (m.replaced != kNoEntry) __builtin_prefetch(&catalog.entry(m.replaced), 1);
   commit(catalog.view(), catalog.session(actor.record), m);
-  if (m.cell != kNoCell) index.changed(before, m.cell_value);
+  if (hash) tell_of(m.entry, *hash);
+  if (m.cell != kNoCell) index.changed(m.cell, before, m.cell_value);
   if (m.entry != kNoEntry) {
     actor.spares.erase(m.entry);
     accounts.charge(actor.id, use_of_records(m.entry));
@@ -165,7 +188,7 @@ std::uint64_t Store::publish(std::uint64_t id, std::uint64_t sequence, const Pub
     m.replaced = place.entry;
     m.replaced_generation = s.catalog.entry(place.entry).generation.load(std::memory_order_relaxed);
   }
-  s.apply(session, m);
+  s.apply(session, m, named ? std::optional(hash) : std::nullopt);
   ++s.counted.publications;
   if (named) {
     append_event(s.catalog.events(), EventType::kPublish, version_of(generation), p.name);
@@ -189,31 +212,31 @@ void Store::remove(std::uint64_t id, std::uint64_t sequence, std::string_view na
                             " now, not " + std::to_string(version_of(generation)),
                         present);
   }
-  s.apply(session, {.kind = IntentKind::kDelete,
-                    .cell = place.cell,
-                    .cell_value = kTombstone,
-                    .replaced = place.entry,
-                    .replaced_generation = generation,
-                    .session_slot = session.record,
-                    .session = id,
-                    .sequence = sequence,
-                    .result = generation});
+  s.apply(session,
+          {.kind = IntentKind::kDelete,
+           .cell = place.cell,
+           .cell_value = kTombstone,
+           .replaced = place.entry,
+           .replaced_generation = generation,
+           .session_slot = session.record,
+           .session = id,
+           .sequence = sequence,
+           .result = generation},
+          hash);
   ++s.counted.deletions;
   append_event(s.catalog.events(), EventType::kDelete, version_of(generation), name);
   s.wake(hash);
 }
 
 // Store, then load, as the waiters do the other way round: no waiter is missed, and without one no call is made. The
-// catalog's word comes last: whoever has seen its change sees that of the name.
+// catalog's word comes after the name's, which apply() incremented: whoever has seen its change sees that of the name.
 void Store::State::wake(std::uint64_t hash) const {
   Word& changes = catalog.root().changes;
-  Word& name_word = catalog.wait_word(hash);
-  increment(name_word);
   increment(changes);
   for (const auto& [id, other] : sessions) {
     if (other.segment.control().waiters.load(std::memory_order_seq_cst) == 0) continue;
+    futex_wake_all(catalog.wait_word(hash));  // first: more sleep on it
     futex_wake_all(changes);
-    futex_wake_all(name_word);
     return;
   }
 }

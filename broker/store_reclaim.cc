@@ -1,3 +1,4 @@
+#include <atomic>
 #include <string>
 
 #include "broker/boottime.h"
@@ -56,6 +57,8 @@ std::size_t Store::State::reclaim() {
   reclaim_due = false;
   ++counted.reclaim_passes;
   const std::vector<bool> held = held_entries();
+  // Before anything of them is overwritten: for those who look at them without a lease (proto/glance.h).
+  std::atomic_thread_fence(std::memory_order_release);
   const std::size_t before = retired.size();
   std::erase_if(retired, [&](EntryId id) { return !held[id] && free_entry(id); });
   counted.reclaimed += before - retired.size();

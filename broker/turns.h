@@ -1,9 +1,9 @@
 // The clients' turns at the loop, one after the other, so that none costs the others more than its share.
 //
 // Shared by the processor time that they used (not by time that passed: this process may have waited for a processor
-// itself), and by process: many connections of one process have one connection's share. Between two turns
-// the loop looks at its descriptors, so that who comes anew waits for the turn that is running and no other. On the
-// loop's thread.
+// itself; who is alone is charged that, up to a turn's length), and by process: many connections of one process have
+// one connection's share. Between two turns the loop looks at its descriptors, so that who comes anew waits for the
+// turn that is running and no other. On the loop's thread.
 
 #ifndef TENSORBROKER_BROKER_TURNS_H_
 #define TENSORBROKER_BROKER_TURNS_H_
@@ -25,6 +25,8 @@ class Turns {
 
   // Has it take a turn when it is the process's; not from within. Those whose pid is not to be seen here (0) are one.
   void ask(pid_t process, FairQueue::Turn turn);
+  // The same, at once where nobody waits.
+  void take(pid_t process, FairQueue::Turn turn);
 
  private:
   void next();

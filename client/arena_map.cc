@@ -115,8 +115,16 @@ std::byte* ArenaMap::map_extent(std::uint64_t offset, std::uint64_t bytes) {
 
 void ArenaMap::unmap_extent(std::byte* data, std::uint64_t bytes) noexcept {
   const std::lock_guard held(mutex_);
+  page_tables_.stop(data);
   guards_.erase(data);
   munmap(data, bytes);
+}
+
+void ArenaMap::populate_extent(std::byte* data, std::uint64_t bytes, const Word& state) noexcept {
+  const std::lock_guard held(mutex_);
+  page_tables_.start(data, bytes, [&state] {
+    return state.load(std::memory_order_seq_cst) != static_cast<std::uint64_t>(ExtentState::kTaken);
+  });
 }
 
 // ---------------------------------------------------------------- mutable blocks

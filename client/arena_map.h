@@ -20,8 +20,10 @@
 #include <string>
 
 #include "client/file_identity.h"
+#include "client/page_tables.h"
 #include "proto/guarded_mapping.h"
 #include "proto/segment.h"
+#include "proto/session_layout.h"
 
 namespace tensorbroker {
 
@@ -50,6 +52,9 @@ class ArenaMap {
   // ---- own extents: writable, not inherited. REQUIRES: whole pages. Throws Error with errno's text.
   std::byte* map_extent(std::uint64_t offset, std::uint64_t bytes);
   void unmap_extent(std::byte* data, std::uint64_t bytes) noexcept;
+  // Has the extent's page tables filled in the background, until it is unmapped or `state` says kTaken: pages would
+  // come back that the broker has freed.
+  void populate_extent(std::byte* data, std::uint64_t bytes, const Word& state) noexcept;
 
   // ---- mutable blocks opened "r+": one writable mapping for each block and process, counted.
   std::byte* map_mutable(std::uint64_t offset, std::uint64_t bytes);
@@ -95,6 +100,7 @@ class ArenaMap {
   std::mutex mutex_;
   int fd_ = -1;
   std::map<std::uint64_t, Mutable> mutables_;          // by block offset
+  PageTables page_tables_;                             // of extents
   std::map<const std::byte*, GuardedMapping> guards_;  // of extents and private pages, by where they were mapped
 };
 

@@ -44,7 +44,7 @@ Attachment::Attachment(const Target& target, Attached attached)
       heir_(std::move(attached.heir)),
       heir_id_(attached.heir_id) {
   allocator_.bind(session_id_.load(), &session_->control(), &session_->block_return(0));
-  channel_->open(std::move(attached.socket));
+  channel_->open(std::move(attached.socket), session_->command_rings());
 }
 
 Attachment::~Attachment() {
@@ -52,11 +52,18 @@ Attachment::~Attachment() {
 }
 
 std::unique_ptr<Calls> Attachment::make_calls() {
-  return std::make_unique<Calls>([this](std::uint64_t sequence, const Frame& frame,
-                                        const Limit& limit) { return request(sequence, frame, limit); },
-                                 [this](std::uint64_t sequence, const Frame& frame, std::uint64_t epoch) {
-                                   channel_->post(sequence, frame, epoch != 0 ? epoch : channel_->epoch());
-                                 });
+  return std::make_unique<Calls>(Calls::Transport{
+      .request = [this](std::uint64_t sequence, const Frame& frame,
+                        const Limit& limit) { return request(sequence, frame, limit); },
+      .post = [this](const Frame& frame,
+                     std::uint64_t epoch) { channel_->post(frame, epoch != 0 ? epoch : channel_->epoch()); },
+      .post_and_keep =
+          [this](std::uint64_t sequence, const Frame& frame, std::uint64_t epoch, std::optional<Channel::Way> after) {
+            return channel_->post_and_keep(sequence, frame, epoch, after);
+          },
+      .take = [this](std::uint64_t sequence, const Frame& frame, std::uint64_t epoch,
+                     const Limit& limit) { return request(sequence, frame, limit, epoch); },
+  });
 }
 
 // ---------------------------------------------------------------- reading
@@ -278,9 +285,11 @@ Attachment::Use::~Use() {
   if (attachment_->uses_.fetch_sub(1, std::memory_order_seq_cst) == 1) sweep_detached();
 }
 
-bool Attachment::is_in_use() const noexcept {
-  return uses_.load(std::memory_order_seq_cst) != 0 || drafts_.load(std::memory_order_seq_cst) != 0;
+Attachment::Keep::~Keep() {
+  if (attachment_.keeps_.fetch_sub(1) == 1) sweep_detached();
 }
+
+bool Attachment::is_in_use() const noexcept { return uses_.load() != 0 || keeps_.load() != 0 || drafts_.load() != 0; }
 
 bool Attachment::detach_if_unused() noexcept {
   if (detached_.load(std::memory_order_seq_cst)) return true;

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -155,6 +156,18 @@ class Attachment {
     Attachment* attachment_;
   };
 
+  // The same, over many calls; a forked child begins with none. REQUIRES: a use, when it begins.
+  class Keep {
+   public:
+    explicit Keep(Attachment& attachment) noexcept : attachment_(attachment) { attachment.keeps_.fetch_add(1); }
+    ~Keep();
+    Keep(const Keep&) = delete;
+    Keep& operator=(const Keep&) = delete;
+
+   private:
+    Attachment& attachment_;
+  };
+
   // Unmaps everything where no lease, draft or use is left, and says whether it did (or had). Every function above then
   // throws InstanceEnded. Called by the registry.
   bool detach_if_unused() noexcept;
@@ -175,13 +188,14 @@ class Attachment {
   void after_fork_in_child() noexcept;
 
  private:
+  friend class PublishBatch;
   struct Attached;  // what the handshake brings
   Attachment(const Target& target, Attached attached);
   static Attached attach(const Target& target, const Limit& limit);
   static Attached greet(const Target& target, std::shared_ptr<Socket> socket, const Limit& limit);
 
   std::unique_ptr<Calls> make_calls();
-  ReplyFrame request(std::uint64_t sequence, const Frame& frame, const Limit& limit);
+  ReplyFrame request(std::uint64_t sequence, const Frame& frame, const Limit& limit, std::uint64_t posted = 0);
   void connect(const Limit& limit);
   bool connect_once(const Limit& limit);
   bool resume(const std::shared_ptr<Socket>& socket, const Limit& limit);
@@ -203,16 +217,33 @@ class Attachment {
     std::uint32_t cell = 0;
     bool leases = false;  // the cell is this loan's
   };
-  Lent borrow_spare(const Limit& limit);
+  Lent lend(EntryId spare, const Limit& limit);
   EntryId take_spare(const Limit& limit);
+  EntryId spare_at_hand();
+  bool ask_for_spares(std::uint32_t count, const Limit& limit);
   void put_spare(EntryId entry, std::uint64_t epoch);
   void end_loan(const Lent& lent) noexcept;
+  // A publication in progress: what its block becomes is settled once, by one of the three that follow.
+  struct Leaving {
+    Block block;
+    Lent lent;
+    std::uint64_t floor = 0;  // no generation of it can be lower
+  };
+  Leaving begin_publication(const Block& block, const Limit& limit);
+  Leaving leave_with(EntryId spare, const Block& block, const Limit& limit);
+  // nullopt where there is no spare to be had at once: whoever has others in progress ends those first.
+  std::optional<Leaving> try_begin_publication(const Block& block, std::uint32_t spares_wanted, const Limit& limit);
+  static PublishSpec spec_of(const Leaving& leaving, const Publication& publication);
   // Publishes the block; the cell of what is returned leases the entry.
   struct PublishedLease {
     std::uint32_t cell = 0;
     EntryId entry = kNoEntry;
     std::uint64_t generation = 0;
   };
+  PublishedLease end_published(const Leaving& leaving, const PublishedEntry& published);
+  void end_refused(const Leaving& leaving);   // the block is the caller's again
+  void end_in_doubt(const Leaving& leaving);  // nobody knows: the block is nobody's until the broker says so
+  void end_failed(const Leaving& leaving, const std::exception_ptr& error);  // one of the two, as it says
   PublishedLease publish_block(const Block& block, const Publication& publication, const Limit& limit);
 
   LeaseTable::Taking take_lease(const Limit& limit);
@@ -252,6 +283,7 @@ class Attachment {
   std::atomic<bool> orphan_{false};
   std::atomic<bool> detached_{false};
   std::atomic<std::int64_t> uses_{0};
+  std::atomic<std::int64_t> keeps_{0};
   std::atomic<Limit::Clock::rep> last_look_{0};
   // Draft storages, those of the parent's included: they name this attachment, whatever blocks they have.
   std::atomic<std::int64_t> drafts_{0};

@@ -101,14 +101,15 @@ Attachment::Attached Attachment::greet(const Target& target, std::shared_ptr<Soc
 
 // ---------------------------------------------------------------- requests
 
-ReplyFrame Attachment::request(std::uint64_t sequence, const Frame& frame, const Limit& limit) {
-  bool sent = false;
+// With `posted` it was sent on the connection of that epoch already, and its reply is kept.
+ReplyFrame Attachment::request(std::uint64_t sequence, const Frame& frame, const Limit& limit, std::uint64_t posted) {
+  bool sent = posted != 0;
   const std::string unknown = "the broker of instance '" + target_.name.instance +
                               "' did not answer within the timeout; the request was sent, "
                               "and its outcome is unknown";
   for (;;) {
     check_not_ended();
-    if (!channel_->is_open()) {
+    if (posted == 0 && !channel_->is_open()) {
       try {
         connect(limit);
       } catch (const InstanceEnded&) {
@@ -118,8 +119,12 @@ ReplyFrame Attachment::request(std::uint64_t sequence, const Frame& frame, const
         throw;
       }
     }
-    Channel::Result result = channel_->call(sequence, frame, limit);
+    Channel::Result result =
+        posted != 0 ? channel_->take(sequence, posted, limit) : channel_->call(sequence, frame, limit);
     sent = sent || result.was_sent;
+    // No late reply may be mistaken.
+    if (posted != 0 && result.outcome != Channel::Outcome::kReplied) channel_->drop(posted);
+    posted = 0;
     switch (result.outcome) {
       case Channel::Outcome::kReplied:
         return {std::move(result.frame), result.epoch, std::move(result.file)};
@@ -177,7 +182,7 @@ bool Attachment::resume(const std::shared_ptr<Socket>& socket, const Limit& limi
   held.unlock();
   if (used_heir == 0) return true;
   const std::uint64_t number = calls_->next_number();
-  return channel_->post(number, build_next_heir(number, used_heir), channel_->epoch(), false);
+  return channel_->post(build_next_heir(number, used_heir), channel_->epoch());
 }
 
 bool Attachment::take_welcome(const std::shared_ptr<Socket>& socket, const Limit& limit) {
@@ -199,7 +204,7 @@ bool Attachment::take_welcome(const std::shared_ptr<Socket>& socket, const Limit
     end();
     throw_ended();
   }
-  channel_->open(socket);
+  channel_->open(socket, session_->command_rings());
   return true;
 }
 

@@ -73,7 +73,7 @@ void Attachment::ask_for_heir(std::uint64_t used) noexcept {
   try {
     const std::uint64_t number = calls_->next_number();
     const std::uint64_t epoch = channel_->epoch();
-    if (!channel_->post(number, build_next_heir(number, used), epoch, true)) return;
+    if (!channel_->post_and_keep(number, build_next_heir(number, used), epoch)) return;
     heir_request_ = number;
     heir_request_epoch_ = epoch;
   } catch (const std::exception&) {
@@ -141,6 +141,7 @@ void Attachment::renew_in_child() noexcept {
   lent_.clear();
   granting_.clear();
   void_epoch_ = 0;
+  keeps_.store(0);  // the parent's
   heir_request_ = 0;
   greeted_.reset();  // the parent's own, if it was a child itself: only this process's descriptor of it is closed
   allocator_.bind(session_id(), &session_->control(), &session_->block_return(0));

@@ -38,6 +38,7 @@ OwnExtent Attachment::grant(std::uint64_t bytes, const Limit& limit) {
     calls_->give_back({own.id}, epoch);
     throw;
   }
+  arena_->populate_extent(own.data, own.bytes, *own.state);
   return own;
 }
 

@@ -17,22 +17,27 @@ constexpr std::uint32_t kSparesAtOnce = 16;
 
 // ---------------------------------------------------------------- spares
 
+EntryId Attachment::spare_at_hand() {
+  const std::lock_guard held(state_);
+  if (spares_.empty()) return kNoEntry;
+  const EntryId spare = spares_.back();
+  spares_.pop_back();
+  lent_.push_back({.entry = spare});
+  return spare;
+}
+
+// False where the broker gives none.
+bool Attachment::ask_for_spares(std::uint32_t count, const Limit& limit) {
+  std::uint64_t epoch = 0;
+  const std::vector<EntryId> more = calls_->spares(count, &epoch, limit);
+  for (const EntryId spare : more) put_spare(spare, epoch);
+  return !more.empty();
+}
+
 EntryId Attachment::take_spare(const Limit& limit) {
   for (;;) {
-    {
-      const std::lock_guard held(state_);
-      if (!spares_.empty()) {
-        const EntryId spare = spares_.back();
-        spares_.pop_back();
-        lent_.push_back({.entry = spare});
-        return spare;
-      }
-    }
-    std::uint64_t epoch = 0;
-    const std::vector<EntryId> more = calls_->spares(kSparesAtOnce, &epoch, limit);
-    for (const EntryId spare : more) put_spare(spare, epoch);
-    if (!more.empty()) continue;
-    if (limit.passed()) {
+    if (const EntryId spare = spare_at_hand(); spare != kNoEntry) return spare;
+    if (!ask_for_spares(kSparesAtOnce, limit) && limit.passed()) {
       throw OutOfMemoryError("the broker gives this process no more entries: too many publications are in progress");
     }
   }
@@ -45,8 +50,8 @@ void Attachment::put_spare(EntryId entry, std::uint64_t epoch) {
 }
 
 // The publisher's own lease is there before the publication is sent: nobody reclaims it under its Tensor.
-Attachment::Lent Attachment::borrow_spare(const Limit& limit) {
-  Lent lent{.entry = take_spare(limit)};
+Attachment::Lent Attachment::lend(EntryId spare, const Limit& limit) {
+  Lent lent{.entry = spare};
   try {
     LeaseTable::Taking taking = take_lease(limit);
     store_lease(taking.cell(), lent.entry);
@@ -73,43 +78,79 @@ void Attachment::end_loan(const Lent& lent) noexcept {
 
 // ---------------------------------------------------------------- publishing
 
-Attachment::PublishedLease Attachment::publish_block(const Block& block, const Publication& p, const Limit& limit) {
+Attachment::Leaving Attachment::begin_publication(const Block& block, const Limit& limit) {
   check_not_ended();
-  const Lent lent = borrow_spare(limit);
-  const std::uint64_t floor = catalog_.root().next_generation.load(std::memory_order_acquire) << 1;
-  const auto end = [&](bool is_spare_still) {
-    leases_->give_up(lent.cell, catalog_.entry(lent.entry), [this] { ring(); });
-    end_loan(lent);
-    if (!is_spare_still) return;
-    const std::lock_guard held(state_);
-    spares_.push_back(lent.entry);
-  };
+  return leave_with(take_spare(limit), block, limit);
+}
+
+Attachment::Leaving Attachment::leave_with(EntryId spare, const Block& block, const Limit& limit) {
+  const Lent lent = lend(spare, limit);
+  return {block, lent, catalog_.root().next_generation.load(std::memory_order_acquire) << 1};
+}
+
+std::optional<Attachment::Leaving> Attachment::try_begin_publication(const Block& block, std::uint32_t spares_wanted,
+                                                                     const Limit& limit) {
+  check_not_ended();
+  EntryId spare = spare_at_hand();
+  if (spare == kNoEntry && ask_for_spares(spares_wanted, limit)) spare = spare_at_hand();
+  if (spare == kNoEntry) return std::nullopt;
+  return leave_with(spare, block, limit);
+}
+
+PublishSpec Attachment::spec_of(const Leaving& leaving, const Publication& p) {
+  return {.entry = leaving.lent.entry,
+          .name = p.name,
+          .header = p.header,
+          .block_offset = leaving.block.offset,
+          .block_bytes = p.nbytes,
+          .is_bundle = p.is_bundle,
+          .is_mutable = p.is_mutable,
+          .overwrite = p.overwrite};
+}
+
+Attachment::PublishedLease Attachment::end_published(const Leaving& leaving, const PublishedEntry& published) {
+  allocator_.published(leaving.block, published.generation);
+  end_loan(leaving.lent);
+  put_spare(published.spare, published.epoch);
+  return {leaving.lent.cell, leaving.lent.entry, published.generation};
+}
+
+void Attachment::end_refused(const Leaving& leaving) {
+  leases_->give_up(leaving.lent.cell, catalog_.entry(leaving.lent.entry), [this] { ring(); });
+  end_loan(leaving.lent);
+  const std::lock_guard held(state_);
+  spares_.push_back(leaving.lent.entry);
+}
+
+void Attachment::end_in_doubt(const Leaving& leaving) {
+  leases_->give_up(leaving.lent.cell, catalog_.entry(leaving.lent.entry), [this] { ring(); });
+  end_loan(leaving.lent);
+  allocator_.in_doubt(leaving.block, leaving.floor);
+}
+
+void Attachment::end_failed(const Leaving& leaving, const std::exception_ptr& error) {
   try {
-    const PublishedEntry published = calls_->publish({.entry = lent.entry,
-                                                      .name = p.name,
-                                                      .header = p.header,
-                                                      .block_offset = block.offset,
-                                                      .block_bytes = p.nbytes,
-                                                      .is_bundle = p.is_bundle,
-                                                      .is_mutable = p.is_mutable,
-                                                      .overwrite = p.overwrite},
-                                                     limit);
-    allocator_.published(block, published.generation);
-    end_loan(lent);
-    put_spare(published.spare, published.epoch);
-    return {lent.cell, lent.entry, published.generation};
+    std::rethrow_exception(error);
   } catch (const NothingSent&) {
-    end(true);
-    throw;
-  } catch (const Error& error) {
-    const bool unknown = error.code() == ErrorCode::kBrokerUnavailable || error.code() == ErrorCode::kClosed;
-    end(!unknown);
-    if (unknown) allocator_.in_doubt(block, floor);
-    throw;
+    end_refused(leaving);
+  } catch (const Error& e) {
+    const bool unknown = e.code() == ErrorCode::kBrokerUnavailable || e.code() == ErrorCode::kClosed;
+    unknown ? end_in_doubt(leaving) : end_refused(leaving);
   } catch (...) {
-    end(true);
+    end_refused(leaving);
+  }
+}
+
+Attachment::PublishedLease Attachment::publish_block(const Block& block, const Publication& p, const Limit& limit) {
+  const Leaving leaving = begin_publication(block, limit);
+  PublishedEntry published;
+  try {
+    published = calls_->publish(spec_of(leaving, p), limit);
+  } catch (...) {
+    end_failed(leaving, std::current_exception());
     throw;
   }
+  return end_published(leaving, published);
 }
 
 detail::StorageRef Attachment::publish(const Block& block, const Publication& publication, const Limit& limit) {

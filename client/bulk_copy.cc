@@ -1,17 +1,23 @@
 #include "client/bulk_copy.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
-namespace tensorbroker {
+#include "client/in_pieces.h"
 
-#if defined(__x86_64__)
+namespace tensorbroker {
 namespace {
 
+// Of a copy that several threads share: short beside the whole, long beside the taking of one.
+constexpr std::size_t kPiece = 1 << 20;
+
+#if defined(__x86_64__)
 constexpr std::size_t kVector = 32;
 constexpr std::size_t kStep = 4 * kVector;
 constexpr std::size_t kAhead = 1024;  // bytes that the prefetch runs ahead
@@ -30,11 +36,9 @@ __attribute__((target("avx2"))) void stream(std::byte* to, const std::byte* from
   _mm_sfence();
 }
 
-}  // namespace
-
-void bulk_copy(std::byte* to, const std::byte* from, std::size_t bytes) noexcept {
+void copy_past_caches(std::byte* to, const std::byte* from, std::size_t bytes) noexcept {
   static const bool can_stream = __builtin_cpu_supports("avx2") != 0;
-  if (bytes < kStreamedCopyBytes || !can_stream) {
+  if (!can_stream || bytes < kStep) {
     std::memcpy(to, from, bytes);
     return;
   }
@@ -45,7 +49,25 @@ void bulk_copy(std::byte* to, const std::byte* from, std::size_t bytes) noexcept
   std::memcpy(to + head + body, from + head + body, bytes - head - body);
 }
 #else
-void bulk_copy(std::byte* to, const std::byte* from, std::size_t bytes) noexcept { std::memcpy(to, from, bytes); }
+void copy_past_caches(std::byte* to, const std::byte* from, std::size_t bytes) noexcept {
+  std::memcpy(to, from, bytes);
+}
 #endif
+
+}  // namespace
+
+void bulk_copy(std::byte* to, const std::byte* from, std::size_t bytes, std::size_t together) noexcept {
+  if (bytes < kLeastStreamedRun || std::max(bytes, together) < kStreamedCopyBytes) {
+    std::memcpy(to, from, bytes);
+  } else if (bytes < kParallelCopyBytes) {
+    copy_past_caches(to, from, bytes);
+  } else {
+    const auto copy_piece = [&](std::size_t piece) {
+      const std::size_t begin = piece * kPiece;
+      copy_past_caches(to + begin, from + begin, std::min(kPiece, bytes - begin));
+    };
+    in_pieces((bytes + kPiece - 1) / kPiece, std::ref(copy_piece));  // by reference: allocates nothing
+  }
+}
 
 }  // namespace tensorbroker

@@ -1,8 +1,11 @@
 #include <tensorbroker/bundle.h>
 #include <tensorbroker/error.h>
 
+#include <algorithm>
 #include <atomic>
-#include <map>
+#include <cstdint>
+#include <mutex>
+#include <numeric>
 
 #include "client/decode.h"
 #include "client/handle.h"
@@ -12,8 +15,30 @@ namespace tensorbroker {
 // Made at the first use, and shared by the copies that are made afterwards.
 struct Bundle::Decoded {
   std::vector<Member> members;
-  std::map<std::string_view, std::size_t> by_name;  // views of the members' names
+
+  // Null where there is none.
+  const Tensor* find(std::string_view name) const;
+
+ private:
+  void sort() const;
+
+  mutable std::once_flag sorted_;
+  mutable std::vector<std::uint32_t> in_order_;  // of their names; of no use to who only goes through the members
 };
+
+void Bundle::Decoded::sort() const {
+  in_order_.resize(members.size());
+  std::iota(in_order_.begin(), in_order_.end(), 0);
+  std::sort(in_order_.begin(), in_order_.end(),
+            [this](std::uint32_t a, std::uint32_t b) { return members[a].first < members[b].first; });
+}
+
+const Tensor* Bundle::Decoded::find(std::string_view name) const {
+  std::call_once(sorted_, [this] { sort(); });
+  const auto at = std::lower_bound(in_order_.begin(), in_order_.end(), name,
+                                   [this](std::uint32_t i, std::string_view to) { return members[i].first < to; });
+  return at != in_order_.end() && members[*at].first == name ? &members[*at].second : nullptr;
+}
 
 Bundle::Bundle(detail::StorageRef storage) : storage_(std::move(storage)) {}
 
@@ -26,7 +51,6 @@ const Bundle::Decoded& Bundle::decoded() const {
   if (const auto known = std::atomic_load(&decoded_)) return *known;
   auto made = std::make_shared<Decoded>();
   made->members = decode_members(storage_);
-  for (std::size_t i = 0; i < made->members.size(); ++i) made->by_name.emplace(made->members[i].first, i);
   // Another thread may have been faster: the first one stays, since references to it are about.
   std::shared_ptr<const Decoded> expected;
   std::atomic_compare_exchange_strong(&decoded_, &expected, std::shared_ptr<const Decoded>(std::move(made)));
@@ -37,15 +61,11 @@ const std::vector<Bundle::Member>& Bundle::members() const { return decoded().me
 
 std::size_t Bundle::size() const { return decoded().members.size(); }
 
-bool Bundle::contains(std::string_view member) const { return decoded().by_name.contains(member); }
+bool Bundle::contains(std::string_view member) const { return decoded().find(member) != nullptr; }
 
 Tensor Bundle::at(std::string_view member) const {
-  const Decoded& all = decoded();
-  const auto found = all.by_name.find(member);
-  if (found == all.by_name.end()) {
-    throw NotFoundError("the bundle '" + name() + "' has no member '" + std::string(member) + "'");
-  }
-  return all.members[found->second].second;
+  if (const Tensor* const found = decoded().find(member)) return *found;
+  throw NotFoundError("the bundle '" + name() + "' has no member '" + std::string(member) + "'");
 }
 
 std::string Bundle::name() const { return std::string(storage_->record().name); }

@@ -185,9 +185,11 @@ Geometry sealed_geometry(const Tensor& tensor) {
   return {geometry.sizes, geometry.strides, 0};
 }
 
-void copy_elements(const Tensor& from, const Geometry& to, DType to_dtype, std::byte* to_storage) {
+void copy_elements(const Tensor& from, const Geometry& to, DType to_dtype, std::byte* to_storage,
+                   std::size_t together) {
   const Geometry source{from.geometry().sizes, from.geometry().strides, 0};
-  copy_convert(to, to_dtype, to_storage, source, from.dtype(), static_cast<const std::byte*>(from.const_data()));
+  copy_convert(to, to_dtype, to_storage, source, from.dtype(), static_cast<const std::byte*>(from.const_data()),
+               together);
   check_intact(from);
 }
 
@@ -195,7 +197,8 @@ void copy_bundle(std::span<const Bundle::Member> members, const BundleLayout& la
   for (std::size_t i = 0; i < members.size(); ++i) {
     if (!layout.copied[i]) continue;
     const TensorSpec& spec = layout.specs[i];
-    copy_elements(members[i].second, {Dims(spec.sizes), Dims(spec.strides), 0}, spec.dtype, block + spec.offset);
+    copy_elements(members[i].second, {Dims(spec.sizes), Dims(spec.strides), 0}, spec.dtype, block + spec.offset,
+                  layout.bytes);
   }
 }
 

@@ -39,8 +39,10 @@ bool has_negative_stride(const Geometry& geometry);  // as some sources of copie
 // The geometry of a sealed copy of `tensor`: its own strides where it is dense and does not overlap, else C order.
 Geometry sealed_geometry(const Tensor& tensor);
 
-// Copies the elements of `from` in one pass, converted as Tensor::to does. REQUIRES: equal sizes, and no overlap.
-void copy_elements(const Tensor& from, const Geometry& to, DType to_dtype, std::byte* to_storage);
+// Copies the elements of `from` in one pass, converted as Tensor::to does, as a part of `together` bytes (bulk_copy.h).
+// REQUIRES: equal sizes, and no overlap.
+void copy_elements(const Tensor& from, const Geometry& to, DType to_dtype, std::byte* to_storage,
+                   std::size_t together = 0);
 
 // What describes a tensor of this geometry whose storage begins `offset` bytes into a block.
 TensorSpec make_spec(std::string name, DType dtype, const Geometry& geometry, std::uint64_t offset);

@@ -36,6 +36,22 @@ Frame build(std::uint64_t sequence, const Body& body) {
   return finished(builder);
 }
 
+flatbuffers::Offset<schema::Publish> create_publish(Builder& b, const PublishSpec& spec) {
+  const auto name = spec.name.empty() ? flatbuffers::Offset<flatbuffers::String>() : b.CreateString(spec.name);
+  const auto header = b.CreateVector(reinterpret_cast<const std::uint8_t*>(spec.header.data()), spec.header.size());
+  return schema::CreatePublish(b, spec.entry, name, header, spec.block_offset, spec.block_bytes, spec.is_bundle,
+                               spec.is_mutable, spec.overwrite);
+}
+
+Frame build_publications(std::uint64_t sequence, std::span<const PublishSpec> specs) {
+  Builder builder(512 * specs.size());
+  std::vector<flatbuffers::Offset<schema::RequestItem>> items;
+  items.reserve(specs.size());
+  for (const PublishSpec& spec : specs) items.push_back(item_of(builder, create_publish(builder, spec)));
+  builder.Finish(schema::CreateRequestMessage(builder, sequence, builder.CreateVector(items)));
+  return finished(builder);
+}
+
 std::map<std::string, std::uint64_t> to_map(const flatbuffers::Vector<flatbuffers::Offset<schema::Counter>>* counters) {
   std::map<std::string, std::uint64_t> map;
   if (counters == nullptr) return map;
@@ -54,21 +70,21 @@ void throw_wrong_reply(schema::Reply type) {
                      " where something else was due; its log says more");
 }
 
-const schema::ReplyItem& ReplyFrame::item() const {
+const schema::ReplyItem& ReplyFrame::item(std::size_t index, std::size_t count) const {
   const auto* items = message().items();
-  if (items == nullptr || items->size() != 1) {
-    throw RuntimeError("the broker answered one request with " + std::to_string(items == nullptr ? 0 : items->size()) +
-                       " items");
+  if (items == nullptr || items->size() != count) {
+    throw RuntimeError("the broker answered a request of " + std::to_string(count) + " items with " +
+                       std::to_string(items == nullptr ? 0 : items->size()) + " items");
   }
-  const schema::ReplyItem& only = *items->Get(0);
-  if (only.error() != 0) {
-    const auto code = only.error() <= static_cast<std::uint8_t>(ErrorCode::kAccess)
-                          ? static_cast<ErrorCode>(only.error())
+  const schema::ReplyItem& wanted = *items->Get(static_cast<flatbuffers::uoffset_t>(index));
+  if (wanted.error() != 0) {
+    const auto code = wanted.error() <= static_cast<std::uint8_t>(ErrorCode::kAccess)
+                          ? static_cast<ErrorCode>(wanted.error())
                           : ErrorCode::kRuntime;
-    throw_error(code, text_of(only.message()));
+    throw_error(code, text_of(wanted.message()));
   }
-  if (only.body() == nullptr) throw RuntimeError("the broker's answer has no body");
-  return only;
+  if (wanted.body() == nullptr) throw RuntimeError("the broker's answer has no body");
+  return wanted;
 }
 
 Frame build_hello(std::uint64_t sequence, const HelloSpec& hello) {
@@ -98,42 +114,79 @@ std::uint64_t Calls::next_number() {
   return kNotMutation | next_number_++;
 }
 
-// Waits while the window is full: the broker keeps results for kWindow consecutive mutations.
-std::uint64_t Calls::begin_mutation(const Limit& limit) {
+// The broker keeps results for kWindow consecutive mutations. REQUIRES: the lock.
+bool Calls::has_room(std::size_t count) const {
+  return outstanding_.empty() || next_mutation_ + count - *outstanding_.begin() <= kWindow;
+}
+
+// Numbers for so many; waits while the window is too full.
+std::uint64_t Calls::begin_mutations(std::size_t count, const Limit& limit) {
   std::unique_lock held(mutex_);
-  while (!outstanding_.empty() && next_mutation_ - *outstanding_.begin() >= kWindow) {
+  while (!has_room(count)) {
     limit.check_open();
     if (limit.passed()) {
       throw BrokerUnavailableError("the broker left " + std::to_string(outstanding_.size()) +
                                    " requests unanswered until the timeout; nothing of this one was sent");
     }
+    if (take_oldest_posted(held, limit)) continue;
     turned_.wait_for(held, std::min<Limit::Clock::duration>(kPollSlice, limit.remaining()));
   }
-  outstanding_.insert(next_mutation_);
-  return next_mutation_++;
+  return take_numbers(count);
 }
 
-void Calls::end_mutation(std::uint64_t sequence) {
+// Who posted the oldest unanswered message may be long in coming for its reply. False where it is none of those, or its
+// reply was not to be had. REQUIRES: the lock, which is given up meanwhile; something is outstanding.
+bool Calls::take_oldest_posted(std::unique_lock<std::mutex>& held, const Limit& limit) {
+  const auto oldest = posted_.find(*outstanding_.begin());
+  if (oldest == posted_.end() || oldest->second.is_being_taken) return false;
+  auto& [sequence, posted] = *oldest;
+  posted.is_being_taken = true;
+  held.unlock();
+  std::optional<ReplyFrame> reply;
+  std::exception_ptr error;
+  try {
+    reply = transport_.take(sequence, posted.frame, posted.epoch, limit);
+  } catch (...) {
+    if (!limit.passed()) error = std::current_exception();  // else it is this call that comes too late, as it says
+  }
+  held.lock();
+  posted.is_being_taken = false;
+  turned_.notify_all();
+  if (error) std::rethrow_exception(error);
+  if (!reply) return false;
+  posted.reply = std::move(reply);
+  outstanding_.erase(sequence);
+  return true;
+}
+
+// REQUIRES: the lock.
+std::uint64_t Calls::take_numbers(std::size_t count) {
+  outstanding_.insert(next_mutation_);
+  return std::exchange(next_mutation_, next_mutation_ + count);
+}
+
+void Calls::end_mutations(std::uint64_t sequence) {
   const std::lock_guard held(mutex_);
   outstanding_.erase(sequence);
+  posted_.erase(sequence);
   turned_.notify_all();
 }
 
 template <class Body>
 ReplyFrame Calls::ask(const Body& body, const Limit& limit) {
   const std::uint64_t number = next_number();
-  return request_(number, build(number, body), limit);
+  return transport_.request(number, build(number, body), limit);
 }
 
 template <class Body>
 ReplyFrame Calls::mutate(const Body& body, const Limit& limit) {
-  const std::uint64_t sequence = begin_mutation(limit);
+  const std::uint64_t sequence = begin_mutations(1, limit);
   try {
-    ReplyFrame reply = request_(sequence, build(sequence, body), limit);
-    end_mutation(sequence);
+    ReplyFrame reply = transport_.request(sequence, build(sequence, body), limit);
+    end_mutations(sequence);
     return reply;
   } catch (...) {
-    end_mutation(sequence);
+    end_mutations(sequence);
     throw;
   }
 }
@@ -148,18 +201,67 @@ GrantedExtent Calls::grant(std::uint64_t bytes, const Limit& limit) {
 
 void Calls::give_back(const std::vector<std::uint32_t>& extents, std::uint64_t epoch) {
   const std::uint64_t number = next_number();
-  post_(number, build(number, [&](Builder& b) { return schema::CreateGiveBack(b, b.CreateVector(extents)); }), epoch);
+  transport_.post(build(number, [&](Builder& b) { return schema::CreateGiveBack(b, b.CreateVector(extents)); }), epoch);
 }
 
 PublishedEntry Calls::publish(const PublishSpec& spec, const Limit& limit) {
-  const auto body = [&](Builder& b) {
-    const auto name = spec.name.empty() ? flatbuffers::Offset<flatbuffers::String>() : b.CreateString(spec.name);
-    const auto header = b.CreateVector(reinterpret_cast<const std::uint8_t*>(spec.header.data()), spec.header.size());
-    return schema::CreatePublish(b, spec.entry, name, header, spec.block_offset, spec.block_bytes, spec.is_bundle,
-                                 spec.is_mutable, spec.overwrite);
-  };
-  const ReplyFrame reply = mutate(body, limit);
-  const auto& published = body_of<schema::Published>(reply.item());
+  return published_of(mutate([&](Builder& b) { return create_publish(b, spec); }, limit), 0, 1);
+}
+
+std::optional<PostedPublications> Calls::try_post_publications(std::span<const PublishSpec> specs, std::uint64_t epoch,
+                                                               std::optional<Channel::Way> after) {
+  std::uint64_t sequence = 0;
+  {
+    const std::lock_guard held(mutex_);
+    if (!has_room(specs.size())) return std::nullopt;
+    sequence = take_numbers(specs.size());
+  }
+  const PostedPublications posted = post(sequence, specs, epoch, after);
+  if (posted.way) return posted;
+  end_mutations(sequence);
+  return std::nullopt;
+}
+
+PostedPublications Calls::post_publications(std::span<const PublishSpec> specs, std::uint64_t epoch,
+                                            const Limit& limit) {
+  return post(begin_mutations(specs.size(), limit), specs, epoch, std::nullopt);
+}
+
+PostedPublications Calls::post(std::uint64_t sequence, std::span<const PublishSpec> specs, std::uint64_t epoch,
+                               std::optional<Channel::Way> after) {
+  try {
+    Frame frame = build_publications(sequence, specs);
+    const auto way = transport_.post_and_keep(sequence, frame, epoch, after);
+    const PostedPublications posted{.sequence = sequence, .epoch = way ? epoch : 0, .way = way};
+    const std::lock_guard held(mutex_);
+    posted_.try_emplace(sequence, Posted{.frame = std::move(frame), .epoch = posted.epoch});
+    return posted;
+  } catch (...) {
+    end_mutations(sequence);
+    throw;
+  }
+}
+
+// Who is taking it for room goes by a limit of its own.
+ReplyFrame Calls::take_publications(const PostedPublications& which, const Limit& limit) {
+  std::unique_lock held(mutex_);
+  Posted& posted = posted_.at(which.sequence);
+  turned_.wait(held, [&] { return !posted.is_being_taken; });
+  std::optional<ReplyFrame> reply = std::move(posted.reply);
+  posted.is_being_taken = true;
+  held.unlock();
+  try {
+    if (!reply) reply = transport_.take(which.sequence, posted.frame, posted.epoch, limit);
+    end_mutations(which.sequence);
+    return std::move(*reply);
+  } catch (...) {
+    end_mutations(which.sequence);
+    throw;
+  }
+}
+
+PublishedEntry Calls::published_of(const ReplyFrame& reply, std::size_t index, std::size_t count) {
+  const auto& published = body_of<schema::Published>(reply.item(index, count));
   return {published.generation(), published.spare(), reply.epoch};
 }
 
@@ -192,7 +294,8 @@ PinnedEntry Calls::pin(std::string_view name, EntryId entry, std::uint64_t gener
 
 void Calls::unpin(const PinnedEntry& pinned) {
   const std::uint64_t number = next_number();
-  post_(number, build(number, [&](Builder& b) { return schema::CreateUnpin(b, pinned.entry, pinned.generation); }), 0);
+  transport_.post(build(number, [&](Builder& b) { return schema::CreateUnpin(b, pinned.entry, pinned.generation); }),
+                  0);
 }
 
 void Calls::send(EntryId entry, std::uint64_t generation, std::uint64_t token, const Limit& limit) {

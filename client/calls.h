@@ -15,9 +15,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -37,8 +39,8 @@ struct ReplyFrame {
   ReceivedFile file{};      // that came along
 
   const schema::ReplyMessage& message() const { return *flatbuffers::GetRoot<schema::ReplyMessage>(frame.data()); }
-  // The only item. Throws the class of its error, if it is one.
-  const schema::ReplyItem& item() const;
+  // The only item, or one of `count`. Throws the class of its error, if it is one.
+  const schema::ReplyItem& item(std::size_t index = 0, std::size_t count = 1) const;
 };
 // The body of a reply's item. Throws RuntimeError where it is another one.
 template <class Body>
@@ -80,15 +82,31 @@ struct PinnedEntry {
   std::uint64_t generation = 0;
 };
 
+// Publications that went out as one message and were not waited for.
+struct PostedPublications {
+  std::uint64_t sequence = 0;  // of the first
+  std::uint64_t epoch = 0;     // of the connection that it went out on; 0: on none yet
+  std::optional<Channel::Way> way{};
+};
+
 class Calls {
  public:
-  // Sends a request, after a reconnect where that is needed, until it was answered or `limit` passed.
-  // Throws BrokerUnavailableError (saying that the outcome is unknown, where it is), ClosedError, InstanceEnded.
-  using Request = std::function<ReplyFrame(std::uint64_t sequence, const Frame&, const Limit&)>;
-  // Sends on the connection of this epoch (0: whichever is in use), if it is still there, and forgets it.
-  using Post = std::function<void(std::uint64_t sequence, const Frame&, std::uint64_t epoch)>;
+  // How the messages travel.
+  struct Transport {
+    // Sends a request, after a reconnect where that is needed, until it was answered or `limit` passed.
+    // Throws BrokerUnavailableError (saying that the outcome is unknown, where it is), ClosedError, InstanceEnded.
+    std::function<ReplyFrame(std::uint64_t sequence, const Frame&, const Limit&)> request;
+    // Sends on the connection of this epoch (0: whichever is in use), if it is still there, and forgets it.
+    std::function<void(const Frame&, std::uint64_t epoch)> post;
+    // Sends as Channel::post_and_keep() does. The reply is kept for take, which throws as request does, and repeats it
+    // where the connection was lost; epoch 0: it was not sent yet.
+    std::function<std::optional<Channel::Way>(std::uint64_t sequence, const Frame&, std::uint64_t epoch,
+                                              std::optional<Channel::Way> after)>
+        post_and_keep;
+    std::function<ReplyFrame(std::uint64_t sequence, const Frame&, std::uint64_t epoch, const Limit&)> take;
+  };
 
-  Calls(Request request, Post post) : request_(std::move(request)), post_(std::move(post)) {}
+  explicit Calls(Transport transport) : transport_(std::move(transport)) {}
 
   GrantedExtent grant(std::uint64_t bytes, const Limit& limit);
   // On the connection of `epoch`, not waited for and never repeated: what a lost connection did not deliver, the next
@@ -96,6 +114,17 @@ class Calls {
   void give_back(const std::vector<std::uint32_t>& extents, std::uint64_t epoch);
 
   PublishedEntry publish(const PublishSpec& spec, const Limit& limit);
+  // Several at once, at most kMaxItemsPerRequest: sent here on the connection of `epoch`, and waited for by
+  // take_publications(), which has to be called once. try_ sends them to be carried out after those that went `after`
+  // on the same epoch; it returns nullopt where they cannot be sent so at once, or too many mutations are unanswered.
+  // The other waits for room; what it could not send take_publications() sends: so the former ones have to be taken.
+  // Whoever needs room takes the oldest reply that nobody has come for, and keeps it for who will.
+  std::optional<PostedPublications> try_post_publications(std::span<const PublishSpec> specs, std::uint64_t epoch,
+                                                          std::optional<Channel::Way> after);
+  PostedPublications post_publications(std::span<const PublishSpec> specs, std::uint64_t epoch, const Limit& limit);
+  ReplyFrame take_publications(const PostedPublications& posted, const Limit& limit);
+  // What the reply says of one of `count`. Throws the class of its error.
+  static PublishedEntry published_of(const ReplyFrame& reply, std::size_t index, std::size_t count);
   // True: done. False: the name has another generation now, stored to `*current`. Throws NotFoundError.
   bool remove(std::string_view name, std::uint64_t generation, std::uint64_t* current, const Limit& limit);
 
@@ -122,15 +151,28 @@ class Calls {
   ReplyFrame ask(const Body& body, const Limit& limit);
   template <class Body>
   ReplyFrame mutate(const Body& body, const Limit& limit);
-  std::uint64_t begin_mutation(const Limit& limit);
-  void end_mutation(std::uint64_t sequence);
+  // A message that take_publications() was not called for yet.
+  struct Posted {
+    Frame frame;
+    std::uint64_t epoch = 0;
+    bool is_being_taken = false;
+    std::optional<ReplyFrame> reply{};  // taken by who needed room
+  };
 
-  Request request_;
-  Post post_;
+  bool has_room(std::size_t count) const;
+  bool take_oldest_posted(std::unique_lock<std::mutex>& held, const Limit& limit);
+  std::uint64_t begin_mutations(std::size_t count, const Limit& limit);
+  std::uint64_t take_numbers(std::size_t count);
+  void end_mutations(std::uint64_t sequence);
+  PostedPublications post(std::uint64_t sequence, std::span<const PublishSpec> specs, std::uint64_t epoch,
+                          std::optional<Channel::Way> after);
+
+  Transport transport_;
   std::mutex mutex_;
   std::condition_variable turned_;
   std::uint64_t next_mutation_ = 1;
-  std::set<std::uint64_t> outstanding_;  // mutations
+  std::set<std::uint64_t> outstanding_;     // the first mutation of each message that was not answered
+  std::map<std::uint64_t, Posted> posted_;  // by the first mutation
   std::uint64_t next_number_ = 1;
 };
 

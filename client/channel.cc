@@ -10,9 +10,22 @@
 #include <utility>
 
 #include "proto/frame.h"
+#include "proto/pause.h"
 #include "proto/schema/control_generated.h"
+#include "proto/spin_budget.h"
 
 namespace tensorbroker {
+
+namespace {
+
+// What a broker that is awake takes to answer, several times over.
+constexpr std::chrono::microseconds kLook{30};
+// The same for what was posted, which may be a batch.
+constexpr std::chrono::microseconds kLookForPosted{250};
+// A broker that does not read for so long will not miss what can be left unsaid.
+constexpr std::chrono::seconds kMostForAPost{1};
+
+}  // namespace
 
 std::optional<std::uint64_t> reply_sequence(std::span<const std::byte> frame) {
   flatbuffers::Verifier verifier(reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size(), kVerifierDepth,
@@ -22,7 +35,15 @@ std::optional<std::uint64_t> reply_sequence(std::span<const std::byte> frame) {
 }
 
 struct Channel::Line {
-  Line(std::shared_ptr<Socket> used, std::uint64_t number) : socket(std::move(used)), epoch(number) {}
+  using Clock = std::chrono::steady_clock;
+
+  Line(std::shared_ptr<Socket> used, std::uint64_t number, const CommandRings& rings)
+      : socket(std::move(used)), epoch(number) {
+    if (!rings.requests) return;
+    requests.emplace(rings.requests);
+    replies.emplace(rings.replies);
+    replies->wake_up();
+  }
 
   const std::shared_ptr<Socket> socket;
   const std::uint64_t epoch;
@@ -31,6 +52,11 @@ struct Channel::Line {
   std::map<std::uint64_t, Waiter> waiters;  // by sequence
   bool lost = false;
   bool has_reader = false;
+  std::optional<RingWriter> requests;
+  std::optional<RingReader> replies;       // of the thread that set has_reader, while one has
+  bool asked_by_ring = false;              // by the request that was sent last
+  std::chrono::microseconds look = kLook;  // for the reply to that
+  SpinBudget spinning;                     // of the thread that set has_reader
 
   FrameReader reader;  // of the thread that set has_reader
 
@@ -41,11 +67,11 @@ struct Channel::Line {
 
 // ---------------------------------------------------------------- the socket in use
 
-std::uint64_t Channel::open(std::shared_ptr<Socket> socket) {
+std::uint64_t Channel::open(std::shared_ptr<Socket> socket, const CommandRings& rings) {
   const Held held(mutex_);
   if (line_) lose(*line_);
   socket_.store(socket.get(), std::memory_order_release);
-  line_ = std::make_shared<Line>(std::move(socket), ++epochs_);
+  line_ = std::make_shared<Line>(std::move(socket), ++epochs_, rings);
   return epochs_;
 }
 
@@ -93,9 +119,7 @@ Channel::Result Channel::call(std::uint64_t sequence, std::span<const std::byte>
   const auto used = line_;
   if (!used || used->lost) return {};
   used->waiters.try_emplace(sequence);
-  held.unlock();
-  const bool sent = send(*used, request, limit);
-  held.lock();
+  const bool sent = send(*used, request, limit, held);
   if (!sent) lose(*used);
   Result result = wait(used, sequence, true, limit, held);
   result.was_sent = sent;
@@ -115,6 +139,7 @@ Channel::Result Channel::wait(const std::shared_ptr<Line>& line, std::uint64_t s
   Waiter& waiter = line->waiters.at(sequence);
   Result result;
   for (;;) {
+    if (!line->has_reader) read_ring(*line);
     if (waiter.frame) {
       result = {Outcome::kReplied, std::move(*waiter.frame), std::move(waiter.file), line->epoch};
       break;
@@ -144,26 +169,77 @@ Channel::Result Channel::wait(const std::shared_ptr<Line>& line, std::uint64_t s
 
 void Channel::read_for_all(Line& line, Limit::Clock::duration slice, Held& held) {
   line.has_reader = true;
-  held.unlock();
-  const bool alive = line.socket->poll(POLLIN, slice) && line.reader.read(*line.socket);
-  held.lock();
+  bool in_time = false;
+  if (line.asked_by_ring && slice > Limit::Clock::duration::zero()) {
+    const auto look = line.look;
+    held.unlock();
+    in_time = ring_has_reply(line, look);
+    held.lock();
+  }
+  const bool alive = in_time || sleep_and_read(line, slice, held);
   line.has_reader = false;
+  read_ring(line);
   dispatch(line);
   if (!alive || line.reader.is_malformed()) lose(line);
 }
 
-// Gives each whole frame to whoever waits for it; replies to posts are dropped.
+// Looks at the ring for as long as a broker takes that is awake, if looking has paid.
+bool Channel::ring_has_reply(Line& line, std::chrono::microseconds look) {
+  if (!has_processors_to_spare()) return false;
+  auto now = Line::Clock::now();
+  if (!line.spinning.allows(now)) return false;
+  for (const auto until = now + look; now < until; now = Line::Clock::now()) {
+    if (line.replies->has_more()) {
+      line.spinning.paid();
+      return true;
+    }
+    pause_core();
+  }
+  line.spinning.put_aside(now);  // it was looking when it was asked
+  return false;
+}
+
+// False where the socket is lost. Its ring may then be another line's by now.
+bool Channel::sleep_and_read(Line& line, Limit::Clock::duration slice, Held& held) {
+  if (line.lost) return false;
+  if (line.replies && !line.replies->fall_asleep()) return true;
+  held.unlock();
+  const bool alive = line.socket->poll(POLLIN, slice) && line.reader.read(*line.socket);
+  held.lock();
+  if (line.replies && !line.lost) line.replies->wake_up();
+  return alive;
+}
+
+// A line that is lost has no rings any more: those may be another one's by now.
+void Channel::read_ring(Line& line) {
+  if (line.lost || !line.replies) return;
+  Frame frame;
+  for (;;) {
+    const auto read = line.replies->read(&frame);
+    if (read == RingReader::Read::kNothing) return;
+    const auto sequence = read == RingReader::Read::kFrame ? reply_sequence(frame) : std::nullopt;
+    if (!sequence) return lose(line);
+    hand_to_waiter(line, std::move(frame), *sequence, {});
+  }
+}
+
+// Gives each whole frame to whoever waits for it.
 void Channel::dispatch(Line& line) {
   while (auto frame = line.reader.next()) {
     const auto sequence = reply_sequence(*frame);
     if (!sequence) return lose(line);
     ReceivedFile file = line.reader.take_file(flatbuffers::GetRoot<schema::ReplyMessage>(frame->data())->descriptors());
-    const auto at = line.waiters.find(*sequence);
-    if (at == line.waiters.end()) continue;
-    at->second.frame = std::move(*frame);
-    at->second.file = std::move(file);
-    at->second.arrived.notify_all();
+    hand_to_waiter(line, std::move(*frame), *sequence, std::move(file));
   }
+}
+
+// Replies to posts are dropped.
+void Channel::hand_to_waiter(Line& line, Frame frame, std::uint64_t sequence, ReceivedFile file) {
+  const auto at = line.waiters.find(sequence);
+  if (at == line.waiters.end()) return;
+  at->second.frame = std::move(frame);
+  at->second.file = std::move(file);
+  at->second.arrived.notify_all();
 }
 
 // Whoever stops waiting was perhaps the one who read: another one has to.
@@ -188,7 +264,36 @@ bool Channel::poll_alive() {
 
 // ---------------------------------------------------------------- sending
 
-bool Channel::send(Line& line, std::span<const std::byte> frame, const Limit& limit) {
+// By the ring where the broker looks at it and there is room. REQUIRES: `held`, which is given up meanwhile; the line
+// is not lost.
+bool Channel::send(Line& line, std::span<const std::byte> frame, const Limit& limit, Held& held) {
+  line.look = kLook;
+  return try_ring(line, frame, held) || send_by_socket(line, frame, limit, held);
+}
+
+// False where the broker does not look, or there is no room. REQUIRES: as above.
+bool Channel::try_ring(Line& line, std::span<const std::byte> frame, Held& held) {
+  const bool looks = line.requests && !line.requests->reader_sleeps();
+  const auto written = looks ? line.requests->write(frame) : RingWriter::Written::kNoRoom;
+  line.asked_by_ring = written != RingWriter::Written::kNoRoom;
+  if (written != RingWriter::Written::kUnseen) return line.asked_by_ring;
+  held.unlock();
+  line.ring_wanted.store(true);
+  serve_ring(line);
+  held.lock();
+  return true;
+}
+
+// REQUIRES: as above.
+bool Channel::send_by_socket(Line& line, std::span<const std::byte> frame, const Limit& limit, Held& held) {
+  line.asked_by_ring = false;
+  held.unlock();
+  const bool sent = write_to_socket(line, frame, limit);
+  held.lock();
+  return sent;
+}
+
+bool Channel::write_to_socket(Line& line, std::span<const std::byte> frame, const Limit& limit) {
   std::unique_lock sending(line.sending, limit.deadline);
   if (!sending.owns_lock()) return false;
   std::size_t sent = 0;
@@ -207,17 +312,30 @@ bool Channel::send(Line& line, std::span<const std::byte> frame, const Limit& li
   return fine;
 }
 
-bool Channel::post(std::uint64_t sequence, std::span<const std::byte> request, std::uint64_t epoch, bool keep) {
+bool Channel::post(std::span<const std::byte> request, std::uint64_t epoch) {
   Held held(mutex_);
   const auto used = line_;
   if (!used || used->lost || used->epoch != epoch) return false;
-  if (keep) used->waiters.try_emplace(sequence).first->second.kept = true;
-  held.unlock();
-  // A broker that does not read for a second will not miss what can be left unsaid.
-  if (send(*used, request, Limit::in(std::chrono::seconds(1)))) return true;
-  held.lock();
+  if (send(*used, request, Limit::in(kMostForAPost), held)) return true;
   lose(*used);
   return false;
+}
+
+std::optional<Channel::Way> Channel::post_and_keep(std::uint64_t sequence, std::span<const std::byte> request,
+                                                   std::uint64_t epoch, std::optional<Way> after) {
+  Held held(mutex_);
+  const auto used = line_;
+  if (!used || used->lost || used->epoch != epoch) return std::nullopt;
+  used->waiters.try_emplace(sequence).first->second.kept = true;
+  used->look = kLookForPosted;
+  if (after != Way::kSocket && try_ring(*used, request, held)) return Way::kRing;
+  if (after == Way::kRing) {
+    used->waiters.erase(sequence);
+    return std::nullopt;
+  }
+  if (send_by_socket(*used, request, Limit::in(kMostForAPost), held)) return Way::kSocket;
+  lose(*used);
+  return std::nullopt;
 }
 
 void Channel::ring() noexcept {

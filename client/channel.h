@@ -1,7 +1,9 @@
-// The connection to the broker: several threads' requests outstanding at once on one socket.
+// The connection to the broker: several threads' requests outstanding at once on one socket and its command rings.
 //
-// There is no reading thread: a thread that needs a reply reads for all of them, and hands on what belongs to others.
-// A channel outlives its sockets: each one has an epoch, and a call that lost its socket says so and is repeated by its
+// A request goes through the ring where the broker looks at that and there is room, else through the socket; replies
+// come either way. There is no reading thread: a thread that needs a reply reads for all of them, and hands on what
+// belongs to others. After a request by the ring it looks at the ring for a moment before it sleeps at the socket. A
+// channel outlives its sockets: each one has an epoch, and a call that lost its socket says so and is repeated by its
 // caller after a reconnect. Frames that a channel hands out are verified ReplyMessages. Thread safe; ring() never
 // waits.
 
@@ -9,6 +11,7 @@
 #define TENSORBROKER_CLIENT_CHANNEL_H_
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +22,7 @@
 
 #include "client/limit.h"
 #include "client/socket.h"
+#include "proto/command_ring.h"
 
 namespace tensorbroker {
 
@@ -39,8 +43,10 @@ class Channel {
   // `ring_frame`: what the doorbell sends.
   explicit Channel(Frame ring_frame) : ring_frame_(std::move(ring_frame)) {}
 
-  // Takes a connected socket into use; the one before is dropped. Returns its epoch, counted from 1.
-  std::uint64_t open(std::shared_ptr<Socket> socket);
+  // Takes a connected socket into use, and the rings that the broker has taken into use for it (they may be empty); the
+  // one before is dropped. Returns its epoch, counted from 1. The rings must be mapped until drop(), and are not
+  // touched while no socket is in use.
+  std::uint64_t open(std::shared_ptr<Socket> socket, const CommandRings& rings = {});
   // Ends the socket of this epoch, if it is still the one in use: its calls are lost.
   void drop(std::uint64_t epoch);
   bool is_open() const;
@@ -54,9 +60,16 @@ class Channel {
   // The newest epoch there was, in use or not.
   std::uint64_t last_epoch() const;
 
-  // Sends a request whose reply nobody waits for, if the socket of `epoch` is still in use. The reply is forgotten or,
-  // with `keep`, kept for take(). False where it was not sent.
-  bool post(std::uint64_t sequence, std::span<const std::byte> request, std::uint64_t epoch, bool keep = false);
+  // Sends a request whose reply nobody waits for, and which is forgotten, if the socket of `epoch` is still in use.
+  // False where it was not sent.
+  bool post(std::span<const std::byte> request, std::uint64_t epoch);
+  // The same, but the reply is kept for take(). What goes through the ring may overtake what went before it through the
+  // socket, or the other way round: where it has to be heard after another one that was posted and is not answered yet,
+  // it goes the way that one went, or, where that cannot be now, not at all. Returns the way; nullopt where it was not
+  // sent.
+  enum class Way : std::uint8_t { kRing, kSocket };
+  std::optional<Way> post_and_keep(std::uint64_t sequence, std::span<const std::byte> request, std::uint64_t epoch,
+                                   std::optional<Way> after = {});
   // The reply to a kept post of this epoch. A limit that passed drops nothing: it can be asked for again.
   Result take(std::uint64_t sequence, std::uint64_t epoch, const Limit& limit);
 
@@ -86,10 +99,17 @@ class Channel {
   Result wait(const std::shared_ptr<Line>& line, std::uint64_t sequence, bool drop_when_late, const Limit& limit,
               Held& held);
   void read_for_all(Line& line, Limit::Clock::duration slice, Held& held);
+  static bool ring_has_reply(Line& line, std::chrono::microseconds look);
+  static bool sleep_and_read(Line& line, Limit::Clock::duration slice, Held& held);
+  static void read_ring(Line& line);
   static void dispatch(Line& line);
+  static void hand_to_waiter(Line& line, Frame frame, std::uint64_t sequence, ReceivedFile file);
   static void hand_over(Line& line);
   static void lose(Line& line);
-  bool send(Line& line, std::span<const std::byte> frame, const Limit& limit);
+  bool send(Line& line, std::span<const std::byte> frame, const Limit& limit, Held& held);
+  bool try_ring(Line& line, std::span<const std::byte> frame, Held& held);
+  bool send_by_socket(Line& line, std::span<const std::byte> frame, const Limit& limit, Held& held);
+  bool write_to_socket(Line& line, std::span<const std::byte> frame, const Limit& limit);
   void serve_ring(Line& line) noexcept;
 
   const Frame ring_frame_;

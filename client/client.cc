@@ -2,6 +2,8 @@
 
 #include <tensorbroker/client.h>
 
+#include <algorithm>
+
 #include "client/client_impl.h"
 #include "client/launch.h"
 #include "client/open_clients.h"
@@ -10,11 +12,22 @@
 #include "proto/name.h"
 
 namespace tensorbroker {
+namespace {
+
+constexpr std::chrono::duration<double> kMostForTheEnd{0.2};
+
+}  // namespace
 
 Client::Impl::Impl(std::shared_ptr<Connection> connection, std::chrono::duration<double> timeout)
     : connection_(std::move(connection)), limits_(std::make_shared<ClientLimits>()) {
   limits_->instance = connection_->target().name.instance;
   limits_->timeout = timeout;
+}
+
+// What was sent the broker carries out, whether or not its answer is waited for.
+Client::Impl::~Impl() {
+  close_pending(Limit::in(std::min(timeout(), kMostForTheEnd)));
+  delete pending();
 }
 
 std::atomic<std::int64_t>& Client::Impl::own_users() noexcept {
@@ -27,6 +40,7 @@ void Client::Impl::close() {
   if (limits_->closed.exchange(true, std::memory_order_seq_cst)) return;
   wake_waiters();
   nudge_wait_service();
+  close_pending(Limit::in(timeout()));
   drop_if_unused();
 }
 

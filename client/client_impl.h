@@ -17,6 +17,8 @@
 #include <utility>
 
 #include "client/client_limits.h"
+#include "client/pending_puts.h"
+#include "client/publish.h"
 #include "client/registry.h"
 
 namespace tensorbroker {
@@ -24,6 +26,9 @@ namespace tensorbroker {
 struct Client::Impl {
  public:
   Impl(std::shared_ptr<Connection> connection, std::chrono::duration<double> timeout);
+  ~Impl();
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   void close();
   bool is_closed() const noexcept { return limits_->closed.load(std::memory_order_seq_cst); }
@@ -66,10 +71,29 @@ struct Client::Impl {
   // Runs f(Attachment&, const Limit&), again where the instance ended meanwhile and another began.
   template <class F>
   auto with_attachment(F&& f) {
+    return with_attachment(limit(), std::forward<F>(f));
+  }
+  template <class F>
+  auto with_attachment(const Limit& within, F&& f) {
     const Use connection(*this);
-    const Limit within = limit();
     return connection->with_attachment(within, [&](Attachment& attachment) { return f(attachment, within); });
   }
+
+  // The same for what publishes or deletes: it comes after the puts that were not waited for, also where the connection
+  // was lost meanwhile and they are repeated.
+  template <class F>
+  auto with_attachment_in_order(F&& f) {
+    const Limit within = limit();
+    if (PendingPuts* const puts = pending()) {
+      const Use connection(*this);
+      puts->settle(within);
+    }
+    return with_attachment(within, std::forward<F>(f));
+  }
+
+  // Publishes without waiting for the answer, which flush() does.
+  void put_nowait(const Publication& publication, const Fill& fill);
+  void flush();
 
   [[noreturn]] void throw_closed() const { limits_->throw_closed(); }
   [[noreturn]] void throw_not_found(std::string_view name) const;
@@ -84,10 +108,14 @@ struct Client::Impl {
   std::atomic<std::int64_t>& own_users() noexcept;
   void drop_if_unused() noexcept;
   void wake_waiters() noexcept;
+  PendingPuts* pending() const noexcept;
+  PendingPuts& make_pending();
+  void close_pending(const Limit& limit) noexcept;
 
   std::shared_ptr<Connection> connection_;
   std::shared_ptr<ClientLimits> limits_;
   std::atomic<bool> dropped_{false};
+  std::atomic<PendingPuts*> pending_{nullptr};  // made by the first put that was not waited for
   std::array<Stripe, kStripes> stripes_;
 };
 

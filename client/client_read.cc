@@ -71,20 +71,22 @@ std::vector<Info> Client::list(std::string_view prefix) const {
 }
 
 std::optional<Object> Client::wait_object(std::string_view name, std::uint64_t newer_than, Timeout timeout,
-                                          const InterruptCheck& check) const {
-  StorageRef storage = wait_newer(*impl_, name, newer_than, timeout, check);
+                                          const InterruptCheck& check, const WaitOptions& options) const {
+  StorageRef storage = wait_newer(*impl_, name, newer_than, timeout, options, check);
   if (!storage) return std::nullopt;
   return decode_object(std::move(storage));
 }
 
-std::optional<Tensor> Client::wait(std::string_view name, std::uint64_t newer_than, Timeout timeout) const {
-  StorageRef storage = wait_newer(*impl_, name, newer_than, timeout, {});
+std::optional<Tensor> Client::wait(std::string_view name, std::uint64_t newer_than, Timeout timeout,
+                                   const WaitOptions& options) const {
+  StorageRef storage = wait_newer(*impl_, name, newer_than, timeout, options, {});
   if (!storage) return std::nullopt;
   return tensor_of(std::move(storage), name);
 }
 
-std::optional<Bundle> Client::wait_bundle(std::string_view name, std::uint64_t newer_than, Timeout timeout) const {
-  StorageRef storage = wait_newer(*impl_, name, newer_than, timeout, {});
+std::optional<Bundle> Client::wait_bundle(std::string_view name, std::uint64_t newer_than, Timeout timeout,
+                                          const WaitOptions& options) const {
+  StorageRef storage = wait_newer(*impl_, name, newer_than, timeout, options, {});
   if (!storage) return std::nullopt;
   return bundle_of(std::move(storage), name);
 }

@@ -22,7 +22,7 @@ Bundle Client::load_safetensors(std::string_view name, const std::string& path, 
   check_header(header, file.block_bytes(), true);
   const Publication publication{
       .name = name, .header = header, .nbytes = file.block_bytes(), .is_bundle = true, .overwrite = options.overwrite};
-  return impl_->with_attachment([&](Attachment& attachment, const Limit& limit) {
+  return impl_->with_attachment_in_order([&](Attachment& attachment, const Limit& limit) {
     const Fill read = [&](std::byte* block) { file.read(block); };
     return Bundle(publish_filled(attachment, publication, read, limit));
   });

@@ -25,6 +25,11 @@ void check_put(std::string_view name, const PutOptions& options) {
   check_metadata(options.metadata);
 }
 
+StorageRef publish_and_wait(Client::Impl& client, const Publication& publication, const Fill& fill) {
+  return client.with_attachment_in_order(
+      [&](Attachment& attachment, const Limit& limit) { return publish_filled(attachment, publication, fill, limit); });
+}
+
 // A mutable tensor of C order, its elements written by `fill`.
 Tensor make_mutable(Client::Impl& client, std::span<const std::int64_t> sizes, DType dtype, std::string_view name,
                     std::string_view metadata, const Fill& fill) {
@@ -35,9 +40,7 @@ Tensor make_mutable(Client::Impl& client, std::span<const std::int64_t> sizes, D
   const std::vector<std::byte> header = encode_header({&spec, 1}, metadata);
   const Publication publication{
       .name = name, .header = header, .nbytes = bytes, .is_mutable = true, .overwrite = false};
-  return client.with_attachment([&](Attachment& attachment, const Limit& limit) {
-    return decode_tensor(publish_filled(attachment, publication, fill, limit));
-  });
+  return decode_tensor(publish_and_wait(client, publication, fill));
 }
 
 Tensor make_full(Client::Impl& client, std::span<const std::int64_t> sizes, double value, DType dtype,
@@ -47,43 +50,63 @@ Tensor make_full(Client::Impl& client, std::span<const std::int64_t> sizes, doub
                       [&](std::byte* block) { fill(geometry, dtype, block, Scalar(value)); });
 }
 
-Bundle publish_bundle(Client::Impl& client, std::string_view name, std::span<const Bundle::Member> members,
-                      const BundleLayout& layout, const PutOptions& options) {
-  const std::vector<std::byte> header = encode_header(layout.specs, options.metadata);
-  check_header(header, layout.bytes, true);
-  const Publication publication{
-      .name = name, .header = header, .nbytes = layout.bytes, .is_bundle = true, .overwrite = options.overwrite};
-  return client.with_attachment([&](Attachment& attachment, const Limit& limit) {
-    const Fill copy = [&](std::byte* block) { copy_bundle(members, layout, block); };
-    return Bundle(publish_filled(attachment, publication, copy, limit));
-  });
-}
-
-}  // namespace
-
-Tensor Client::put(std::string_view name, const Tensor& data, DType dtype, const PutOptions& options) {
+// Calls `publish` with what a tensor is published as, and what copies it.
+template <class Publish>
+auto with_tensor(std::string_view name, const Tensor& data, DType dtype, const PutOptions& options,
+                 const Publish& publish) {
   check_put(name, options);
   if (!data.defined()) throw InvalidArgumentError("put('" + std::string(name) + "') of an undefined tensor");
   const auto bytes = static_cast<std::uint64_t>(checked_nbytes(data.sizes(), itemsize(dtype)));
   const Geometry geometry = sealed_geometry(data);
   const TensorSpec spec = make_spec({}, dtype, geometry, 0);
   const std::vector<std::byte> header = encode_header({&spec, 1}, options.metadata);
-  const Publication publication{.name = name, .header = header, .nbytes = bytes, .overwrite = options.overwrite};
-  return impl_->with_attachment([&](Attachment& attachment, const Limit& limit) {
-    const Fill copy = [&](std::byte* block) { copy_elements(data, geometry, dtype, block); };
-    return decode_tensor(publish_filled(attachment, publication, copy, limit));
+  return publish({.name = name, .header = header, .nbytes = bytes, .overwrite = options.overwrite},
+                 [&](std::byte* block) { copy_elements(data, geometry, dtype, block); });
+}
+
+template <class Publish>
+auto with_bundle(std::string_view name, std::span<const Bundle::Member> members, std::optional<DType> dtype,
+                 const PutOptions& options, const Publish& publish) {
+  check_put(name, options);
+  const BundleLayout layout = lay_out_bundle(members, dtype);
+  const std::vector<std::byte> header = encode_header(layout.specs, options.metadata);
+  check_header(header, layout.bytes, true);
+  return publish(
+      {.name = name, .header = header, .nbytes = layout.bytes, .is_bundle = true, .overwrite = options.overwrite},
+      [&](std::byte* block) { copy_bundle(members, layout, block); });
+}
+
+}  // namespace
+
+Tensor Client::put(std::string_view name, const Tensor& data, DType dtype, const PutOptions& options) {
+  return with_tensor(name, data, dtype, options, [this](const Publication& publication, const Fill& copy) {
+    return decode_tensor(publish_and_wait(*impl_, publication, copy));
   });
 }
 
 Bundle Client::put_bundle(std::string_view name, std::span<const Bundle::Member> members, const PutOptions& options) {
-  check_put(name, options);
-  return publish_bundle(*impl_, name, members, lay_out_bundle(members, {}), options);
+  return with_bundle(name, members, {}, options, [this](const Publication& publication, const Fill& copy) {
+    return Bundle(publish_and_wait(*impl_, publication, copy));
+  });
 }
 
 Bundle Client::put_bundle(std::string_view name, std::span<const Bundle::Member> members, DType dtype,
                           const PutOptions& options) {
-  check_put(name, options);
-  return publish_bundle(*impl_, name, members, lay_out_bundle(members, dtype), options);
+  return with_bundle(name, members, dtype, options, [this](const Publication& publication, const Fill& copy) {
+    return Bundle(publish_and_wait(*impl_, publication, copy));
+  });
+}
+
+void Client::put_nowait(std::string_view name, const Tensor& data, std::optional<DType> dtype,
+                        const PutOptions& options) {
+  with_tensor(name, data, dtype.value_or(data.dtype()), options,
+              [this](const Publication& publication, const Fill& copy) { impl_->put_nowait(publication, copy); });
+}
+
+void Client::put_bundle_nowait(std::string_view name, std::span<const Bundle::Member> members,
+                               std::optional<DType> dtype, const PutOptions& options) {
+  with_bundle(name, members, dtype, options,
+              [this](const Publication& publication, const Fill& copy) { impl_->put_nowait(publication, copy); });
 }
 
 Tensor Client::create(std::string_view name, std::span<const std::int64_t> sizes, DType dtype,
@@ -98,7 +121,7 @@ Tensor Client::create(std::string_view name, std::span<const std::int64_t> sizes
 
 void Client::remove(std::string_view name) {
   check_name(name);
-  impl_->with_attachment([&](Attachment& attachment, const Limit& limit) { attachment.remove(name, limit); });
+  impl_->with_attachment_in_order([&](Attachment& attachment, const Limit& limit) { attachment.remove(name, limit); });
 }
 
 Tensor Client::empty(std::span<const std::int64_t> sizes, DType dtype, std::string_view name,

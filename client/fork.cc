@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <atomic>
+
 #include "client/attachment.h"
 #include "client/received_file.h"
 #include "client/registry.h"
@@ -9,6 +11,8 @@
 
 namespace tensorbroker {
 namespace {
+
+std::atomic<std::uint64_t> forks{0};
 
 // Made anew in the child: the one that forked owns the parent's, by a thread id that is not the child's.
 std::recursive_mutex*& fork_mutex() {
@@ -34,6 +38,7 @@ void in_parent() {
 }
 
 void in_child() {
+  forks.fetch_add(1, std::memory_order_relaxed);
   close_received_files_in_child();
   unlock_received_files();
   for_each_attachment([](Attachment& attachment) { attachment.after_fork_in_child(); });
@@ -49,6 +54,8 @@ void install_fork_handlers() {
   static const int installed = pthread_atfork(prepare, in_parent, in_child);
   static_cast<void>(installed);
 }
+
+std::uint64_t forks_so_far() noexcept { return forks.load(std::memory_order_relaxed); }
 
 std::unique_lock<std::recursive_mutex> hold_fork() { return std::unique_lock(*fork_mutex()); }
 

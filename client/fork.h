@@ -11,6 +11,7 @@
 #ifndef TENSORBROKER_CLIENT_FORK_H_
 #define TENSORBROKER_CLIENT_FORK_H_
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 
@@ -18,6 +19,10 @@ namespace tensorbroker {
 
 // Installs the handlers, once for the process.
 void install_fork_handlers();
+
+// How often this process and its ancestors forked on the way to it: what was made at another count is another
+// process's.
+std::uint64_t forks_so_far() noexcept;
 
 // While held no other thread forks (in the middle of locking a session's segment, say).
 std::unique_lock<std::recursive_mutex> hold_fork();

@@ -1,4 +1,5 @@
-// Listings: what the name index holds, each entry leased while its header is read.
+// Listings: what the name index holds under a prefix, each entry leased while its header is read. What has another
+// prefix is passed by at a glance (proto/glance.h), without a lease.
 //
 // Reads the catalog without a message. Thread safe.
 

@@ -24,10 +24,11 @@ void list_open_client(const Client& client) {
 }
 
 std::optional<Client> find_open_client(std::string_view instance) {
+  std::vector<std::shared_ptr<Client::Impl>> seen;  // the end of one may take a moment, without the lock
   const auto no_fork = hold_fork();
   for (const auto& listed : clients()) {
-    std::shared_ptr<Client::Impl> impl = listed.lock();
-    if (impl != nullptr && !impl->is_closed() && impl->instance() == instance) return Client(std::move(impl));
+    const std::shared_ptr<Client::Impl> impl = seen.emplace_back(listed.lock());
+    if (impl != nullptr && !impl->is_closed() && impl->instance() == instance) return Client(impl);
   }
   return std::nullopt;
 }

@@ -10,21 +10,16 @@
 #include "proto/header.h"
 
 namespace tensorbroker {
-namespace {
 
-void check_free(Attachment& attachment, const Publication& publication, const Limit& limit) {
-  if (publication.overwrite || publication.name.empty()) return;
-  if (attachment.lease_by_name(publication.name, limit)) {
-    throw ExistsError("'" + std::string(publication.name) +
+void check_free(Attachment& attachment, std::string_view name, bool overwrite, const Limit& limit) {
+  if (overwrite || name.empty()) return;
+  if (attachment.lease_by_name(name, limit)) {
+    throw ExistsError("'" + std::string(name) +
                       "' is there already; take another name, delete it first, or say overwrite");
   }
 }
 
-}  // namespace
-
-detail::StorageRef publish_filled(Attachment& attachment, const Publication& publication, const Fill& fill,
-                                  const Limit& limit) {
-  check_free(attachment, publication, limit);
+Block allocate_filled(Attachment& attachment, const Publication& publication, const Fill& fill, const Limit& limit) {
   const Block block = attachment.allocate(publication.nbytes, publication.is_mutable, limit);
   try {
     if (publication.nbytes != 0) fill(block.data);
@@ -32,7 +27,13 @@ detail::StorageRef publish_filled(Attachment& attachment, const Publication& pub
     attachment.discard(block);
     throw;
   }
-  return attachment.publish(block, publication, limit);
+  return block;
+}
+
+detail::StorageRef publish_filled(Attachment& attachment, const Publication& publication, const Fill& fill,
+                                  const Limit& limit) {
+  check_free(attachment, publication.name, publication.overwrite, limit);
+  return attachment.publish(allocate_filled(attachment, publication, fill, limit), publication, limit);
 }
 
 detail::StorageRef create_draft(Attachment& attachment, std::string_view name, std::span<const std::int64_t> sizes,

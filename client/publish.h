@@ -20,6 +20,12 @@ namespace tensorbroker {
 // Writes the data, of `publication.nbytes` bytes, to a block of unknown contents. May throw. Not called for 0 bytes.
 using Fill = std::function<void(std::byte* block)>;
 
+// Throws ExistsError where the name is taken and may not be replaced.
+void check_free(Attachment& attachment, std::string_view name, bool overwrite, const Limit& limit);
+
+// Allocates and fills a block, the caller's to publish or discard. Throws what Attachment::allocate() throws.
+Block allocate_filled(Attachment& attachment, const Publication& publication, const Fill& fill, const Limit& limit);
+
 // Allocates, fills and publishes; the storage returned is leased. Throws what Attachment's functions throw, and
 // ExistsError before anything is copied where the name is taken and may not be replaced.
 detail::StorageRef publish_filled(Attachment& attachment, const Publication& publication, const Fill& fill,

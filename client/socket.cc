@@ -28,12 +28,11 @@ Socket::~Socket() {
 bool Socket::is_ours() const noexcept { return identity_.inode != 0 && identity_of(fd_) == identity_; }
 
 bool Socket::poll(short events, Limit::Clock::duration slice) const noexcept {
-  if (!is_ours()) return false;
   // Rounded up: a poll that ends a moment early would spin.
   const auto time = std::chrono::ceil<std::chrono::milliseconds>(std::max(slice, Limit::Clock::duration::zero()));
   pollfd p{fd_, events, 0};
   ::poll(&p, 1, static_cast<int>(time.count()));
-  return (p.revents & POLLNVAL) == 0 && is_ours();
+  return (p.revents & POLLNVAL) == 0;
 }
 
 void Socket::shut_down() noexcept {

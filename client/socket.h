@@ -1,7 +1,7 @@
 // A connected Unix socket that survives users who close descriptors that are not theirs, and frames on it.
 //
-// Before each use the descriptor is compared with what was opened (device and inode); a strange one is left alone.
-// A Socket may be used from several threads; a FrameReader from one at a time.
+// Before each read and write the descriptor is compared with what was opened (device and inode); a strange one is left
+// alone. A Socket may be used from several threads; a FrameReader from one at a time.
 
 #ifndef TENSORBROKER_CLIENT_SOCKET_H_
 #define TENSORBROKER_CLIENT_SOCKET_H_
@@ -37,7 +37,8 @@ class Socket {
 
   int fd() const noexcept { return fd_; }
   bool is_ours() const noexcept;
-  // Waits for `events` of poll(2), at most `slice`. False where the descriptor is not ours any more.
+  // Waits for `events` of poll(2), at most `slice`. False where the descriptor is closed; whether what has it now is
+  // this socket is looked at by those who read or write it.
   bool poll(short events, Limit::Clock::duration slice) const noexcept;
   // Wakes whoever polls it; it reads end of file from now on, at both ends and in every process.
   void shut_down() noexcept;

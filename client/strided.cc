@@ -147,7 +147,7 @@ void fill(const Geometry& geometry, DType dtype, std::byte* storage, const Scala
 }
 
 void copy_strided(const Geometry& to, std::byte* to_storage, const Geometry& from, const std::byte* from_storage,
-                  std::size_t itemsize) {
+                  std::size_t itemsize, std::size_t together) {
   const Plan plan(to, from);
   const bool alike = plan.run.to == 1 && plan.run.from == 1;
   visit_itemsize(itemsize, [&]<std::size_t kSize>(std::integral_constant<std::size_t, kSize>) {
@@ -155,7 +155,7 @@ void copy_strided(const Geometry& to, std::byte* to_storage, const Geometry& fro
       std::byte* const target = to_storage + bytes(to_at, kSize);
       const std::byte* const source = from_storage + bytes(from_at, kSize);
       if (alike) {
-        bulk_copy(target, source, static_cast<std::size_t>(plan.run.size) * kSize);
+        bulk_copy(target, source, static_cast<std::size_t>(plan.run.size) * kSize, together);
       } else {
         copy_run<kSize>(target, bytes(plan.run.to, kSize), source, bytes(plan.run.from, kSize), plan.run.size);
       }
@@ -164,8 +164,8 @@ void copy_strided(const Geometry& to, std::byte* to_storage, const Geometry& fro
 }
 
 void copy_convert(const Geometry& to, DType to_dtype, std::byte* to_storage, const Geometry& from, DType from_dtype,
-                  const std::byte* from_storage) {
-  if (to_dtype == from_dtype) return copy_strided(to, to_storage, from, from_storage, itemsize(to_dtype));
+                  const std::byte* from_storage, std::size_t together) {
+  if (to_dtype == from_dtype) return copy_strided(to, to_storage, from, from_storage, itemsize(to_dtype), together);
   const Plan plan(to, from);
   const std::size_t to_size = itemsize(to_dtype);
   const std::size_t from_size = itemsize(from_dtype);

@@ -23,13 +23,13 @@ namespace tensorbroker {
 void fill(const Geometry& geometry, DType dtype, std::byte* storage, const Scalar& value);
 
 // Copies element by element between two geometries of equal sizes, in one pass; runs that lie alike on both sides
-// by memcpy.
+// by bulk_copy(), as a part of `together` bytes.
 void copy_strided(const Geometry& to, std::byte* to_storage, const Geometry& from, const std::byte* from_storage,
-                  std::size_t itemsize);
+                  std::size_t itemsize, std::size_t together = 0);
 
 // The same between any two dtypes, converted as by store_cast().
 void copy_convert(const Geometry& to, DType to_dtype, std::byte* to_storage, const Geometry& from, DType from_dtype,
-                  const std::byte* from_storage);
+                  const std::byte* from_storage, std::size_t together = 0);
 
 // Whether the elements are equal as numbers, one by one: NaN is not, -0 and 0 are. The sizes must be equal; no element
 // is written, so they may overlap.

@@ -3,7 +3,6 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <csignal>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "client/instance_waits.h"
+#include "proto/blocked_signals.h"
 #include "proto/name.h"
 
 namespace tensorbroker {
@@ -28,24 +28,14 @@ constexpr Clock::duration kLinger = std::chrono::seconds(1);
 // Between two looks where the kernel cannot sleep on several words.
 constexpr Clock::duration kPollSlice = std::chrono::milliseconds(10);
 
-// Takes no signals from the start, those apart that it may cause itself by reading what somebody truncated.
 void start_thread(const std::function<void()>& body) {
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  sigdelset(&all, SIGBUS);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  std::error_code failure;
+  const BlockedSignals blocked;
   try {
     std::thread thread(body);
     pthread_setname_np(thread.native_handle(), "tb-waits");
     thread.detach();
   } catch (const std::system_error& error) {
-    failure = error.code();
-  }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  if (failure) {
-    throw RuntimeError("cannot start the thread that serves waits (" + failure.message() +
+    throw RuntimeError("cannot start the thread that serves waits (" + error.code().message() +
                        "); raise the limit of threads (ulimit -u)");
   }
 }

@@ -49,7 +49,7 @@ Catalog Catalog::create(const InstanceName& name, std::uint64_t id, const Instan
   const std::uint64_t heap = std::max(kLeastHeapBytes, options.max_tensors * kHeapBytesPerTensor);
   TablePlan plan;
   const std::uint64_t root_offset = plan.place(sizeof(CatalogRoot));
-  const std::uint64_t waits_offset = plan.place(kWaitWords * sizeof(Word));
+  const std::uint64_t waits_offset = plan.place(kWaitWords * sizeof(WaitWord));
   const std::uint64_t events_offset = plan.place(kEvents * sizeof(EventRecord));
   const std::uint64_t sessions_offset = plan.place(options.max_sessions * sizeof(SessionRecord));
   const std::uint64_t pins_offset = plan.place(kPins * sizeof(PinRecord));
@@ -119,7 +119,7 @@ void Catalog::bind() {
   sessions_ = segment_.records<SessionRecord>(t.sessions_offset(), t.sessions_limit());
   pins_ = segment_.records<PinRecord>(t.pins_offset(), t.pins_limit());
   extents_ = segment_.records<ExtentRecord>(t.extents_offset(), t.extents_limit());
-  waits_ = segment_.records<Word>(t.waits_offset(), t.waits_limit());
+  waits_ = segment_.records<WaitWord>(t.waits_offset(), t.waits_limit());
   wait_mask_ = t.waits_limit() - 1;
   events_ = {segment_.records<EventRecord>(t.events_offset(), t.events_limit()), t.events_limit(), &view_.root->events};
   heap_ = segment_.records<std::byte>(t.heap_offset(), t.heap_limit());
@@ -131,6 +131,7 @@ void Catalog::record_limits(const CatalogOptions& options) const {
   r.session_limit.store(options.session_limit, std::memory_order_relaxed);
   r.user_limit.store(options.user_limit, std::memory_order_relaxed);
   r.idle_exit_ms.store(milliseconds_of(options.idle_exit_seconds), std::memory_order_relaxed);
+  r.prepared.store(options.prepared, std::memory_order_relaxed);
   const Quotas& quotas = options.quotas;
   r.session_tensors.store(quotas.session_tensors, std::memory_order_relaxed);
   r.user_tensors.store(quotas.user_tensors, std::memory_order_relaxed);
@@ -151,6 +152,7 @@ CatalogOptions Catalog::options() const {
           .session_limit = get(root().session_limit),
           .user_limit = get(root().user_limit),
           .idle_exit_seconds = seconds_of(get(root().idle_exit_ms)),
+          .prepared = get(root().prepared),
           .created_us = t.created_us(),
           .runtime_dir = t.runtime_dir() != nullptr ? t.runtime_dir()->str() : "",
           .quotas = {.session_tensors = get(root().session_tensors),
@@ -165,6 +167,16 @@ std::span<const std::byte> Catalog::heap_bytes(HeapRef ref) const noexcept {
   const std::uint64_t committed = root().heap_committed.load(std::memory_order_acquire);
   if (ref.offset > committed || ref.bytes > committed - ref.offset) return {};
   return {heap_ + ref.offset, ref.bytes};
+}
+
+void Catalog::fetch_published(std::uint64_t name_hash) const noexcept {
+  constexpr std::uint32_t kLine = 64;
+  constexpr std::uint32_t kLines = 4;  // of the record of a tensor with a few dimensions
+  const PublishedHint hint = PublishedHint::unpack(wait_hint(name_hash).load(std::memory_order_relaxed));
+  if (hint.entry >= root().entries_committed.load(std::memory_order_acquire)) return;
+  __builtin_prefetch(&entry(hint.entry));
+  const std::span<const std::byte> record = heap_bytes({hint.heap_offset, kLines * kLine});
+  for (std::size_t at = 0; at < record.size(); at += kLine) __builtin_prefetch(&record[at]);
 }
 
 bool Catalog::entry_has_name(EntryId id, std::uint64_t hash, std::string_view name) const noexcept {

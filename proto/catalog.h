@@ -31,6 +31,7 @@ struct CatalogOptions {
   std::uint64_t session_limit = 0;
   std::uint64_t user_limit = 0;
   double idle_exit_seconds = 0;
+  std::uint64_t prepared = 0;  // bytes that are prepared ahead of demand
   std::uint64_t created_us = 0;
   std::string runtime_dir{};
   Quotas quotas{};
@@ -64,7 +65,10 @@ class Catalog {
   std::byte* heap() const noexcept { return heap_; }
 
   // The futex word of a name (by its hash).
-  Word& wait_word(std::uint64_t name_hash) const noexcept { return waits_[name_hash & wait_mask_]; }
+  Word& wait_word(std::uint64_t name_hash) const noexcept { return waits_[name_hash & wait_mask_].changes; }
+  Word& wait_hint(std::uint64_t name_hash) const noexcept { return waits_[name_hash & wait_mask_].hint; }
+  // Has the processor fetch what the hint says, all at once and without waiting for it.
+  void fetch_published(std::uint64_t name_hash) const noexcept;
   std::uint32_t wait_words() const noexcept { return static_cast<std::uint32_t>(wait_mask_ + 1); }
 
   // The last publications and deletions.
@@ -88,7 +92,7 @@ class Catalog {
   SessionRecord* sessions_ = nullptr;
   PinRecord* pins_ = nullptr;
   ExtentRecord* extents_ = nullptr;
-  Word* waits_ = nullptr;
+  WaitWord* waits_ = nullptr;
   std::uint64_t wait_mask_ = 0;
   EventRing events_;
   std::byte* heap_ = nullptr;

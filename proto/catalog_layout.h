@@ -73,6 +73,25 @@ struct HeapRef {
   }
 };
 
+// ---- the futex word of all names with the same low bits of their hash
+template <class W>
+struct BasicWaitWord {
+  W changes;  // publications and deletions so far, and successors of the broker; its low half is what futex(2) looks at
+  W hint;     // PublishedHint of the last publication
+};
+using WaitWord = BasicWaitWord<Word>;
+
+// Where a waiter will read next, so that it can fetch all of it at once. Nothing depends on its being right.
+struct PublishedHint {
+  EntryId entry = 0;
+  std::uint64_t heap_offset = 0;
+
+  constexpr std::uint64_t pack() const { return heap_offset / 64 << 32 | entry; }
+  static constexpr PublishedHint unpack(std::uint64_t word) {
+    return {static_cast<EntryId>(word & 0xffffffff), (word >> 32) * 64};
+  }
+};
+
 // ---- the name index: open addressing over cells of (hash tag << 32 | entry id + 1); 0 is empty.
 inline constexpr std::uint64_t kEmptyCell = 0;
 inline constexpr std::uint64_t kTombstone = 0xffffffff;  // no entry has this id
@@ -121,13 +140,14 @@ struct BasicIntent {
 
 template <class W>
 struct BasicCatalogRoot {
-  W index;              // IndexRoot, or kClosedRoot
-  W entries_committed;  // entries whose pages are reserved
-  W heap_committed;     // bytes of the heap that are reserved
-  W next_generation;    // counter
-  W next_id;            // of sessions and segments
-  W events;             // events that the ring had so far
-  W changes;            // publications and deletions so far; its low half is the futex word of the whole catalog
+  // What every look at a name reads. In a cache line of its own: each publication writes what follows it.
+  W index;                        // IndexRoot, or kClosedRoot
+  W entries_committed;            // entries whose pages are reserved
+  W heap_committed;               // bytes of the heap that are reserved
+  alignas(64) W next_generation;  // counter
+  W next_id;                      // of sessions and segments
+  W events;                       // events that the ring had so far
+  W changes;  // publications and deletions so far; its low half is the futex word of the whole catalog
   // What a successor keeps unless it is told otherwise.
   W capacity;       // bytes
   W session_limit;  // bytes; 0: none
@@ -139,6 +159,7 @@ struct BasicCatalogRoot {
   W user_connections;
   W process_connections;
   W client_timeout_ms;  // 0: never
+  W prepared;           // bytes that are prepared ahead of demand
   BasicIntent<W> intent;
 };
 using CatalogRoot = BasicCatalogRoot<Word>;

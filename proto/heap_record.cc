@@ -16,7 +16,7 @@ struct Prefix {
   std::uint32_t name_bytes;
   std::uint32_t header_bytes;
 };
-static_assert(sizeof(Prefix) == 24);
+static_assert(sizeof(Prefix) == kHeapRecordNameOffset);
 constexpr std::size_t kChecked = offsetof(Prefix, name_bytes);  // the checksum covers everything from here
 
 std::size_t header_offset(std::size_t name_bytes) { return sizeof(Prefix) + round_up(name_bytes, 8); }

@@ -19,6 +19,8 @@
 
 namespace tensorbroker {
 
+inline constexpr std::size_t kHeapRecordNameOffset = 24;
+
 struct HeapRecord {
   std::uint64_t generation = 0;
   std::string_view name;  // empty: anonymous

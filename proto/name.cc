@@ -45,6 +45,12 @@ std::optional<char32_t> take_code_point(std::string_view& text) {
   return point;
 }
 
+// How many bytes at its front are printable ASCII.
+std::size_t plain_prefix(std::string_view text) {
+  const auto end = std::find_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c >= 0x7f; });
+  return static_cast<std::size_t>(end - text.begin());
+}
+
 // The text for a message: what cannot be printed is shown as \xNN, what is long is cut.
 std::string printable(std::string_view text) {
   std::string out;
@@ -73,7 +79,9 @@ void check_name(std::string_view name) {
     throw InvalidArgumentError("the name '" + printable(name) +
                                "' begins with tb://, which marks handles; choose another, or open() the handle");
   }
-  for (std::string_view rest = name; !rest.empty();) {
+  std::string_view rest = name;
+  rest.remove_prefix(plain_prefix(rest));  // nearly always the whole of it
+  while (!rest.empty()) {
     const auto point = take_code_point(rest);
     if (!point) throw InvalidArgumentError("the name '" + printable(name) + "' is not UTF-8; encode it so");
     if (*point < 0x20 || (*point >= 0x7f && *point < 0xa0)) {

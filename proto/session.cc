@@ -9,7 +9,9 @@ namespace {
 
 constexpr std::uint64_t kControlOffset = kPageSize;
 constexpr std::uint64_t kReturnsOffset = kControlOffset + kPageSize;
-constexpr std::uint64_t kLeasesOffset = kReturnsOffset + round_up_to_page(kReturnsLimit * sizeof(BlockReturn));
+constexpr std::uint64_t kRequestsOffset = kReturnsOffset + round_up_to_page(kReturnsLimit * sizeof(BlockReturn));
+constexpr std::uint64_t kRepliesOffset = kRequestsOffset + round_up_to_page(kCommandRingWords * sizeof(Word));
+constexpr std::uint64_t kLeasesOffset = kRepliesOffset + round_up_to_page(kCommandRingWords * sizeof(Word));
 constexpr std::uint64_t kExtentStatesOffset = kLeasesOffset + round_up_to_page(kLeasesLimit * sizeof(Word));
 constexpr std::uint64_t kSessionBytes = kExtentStatesOffset + round_up_to_page(kExtentStatesLimit * sizeof(Word));
 constexpr std::uint64_t kReservedAtFirst = kLeasesOffset + kInitialLeases * sizeof(Word);
@@ -27,6 +29,9 @@ SessionSegment SessionSegment::create(const InstanceName& name, std::uint64_t id
   tables.add_leases_offset(kLeasesOffset);
   tables.add_leases_limit(kLeasesLimit);
   tables.add_session_id(id);
+  tables.add_requests_offset(kRequestsOffset);
+  tables.add_replies_offset(kRepliesOffset);
+  tables.add_command_ring_words(kCommandRingWords);
   const auto finished = tables.Finish();
   builder.FinishSizePrefixed(schema::CreateSegmentHeader(builder,
                                                          builder.CreateString(name.segment(SegmentKind::kSession, id)),
@@ -66,7 +71,7 @@ SessionSegment SessionSegment::map(int fd, const InstanceName& name, std::uint64
 void SessionSegment::bind(std::uint64_t id) {
   const schema::SessionTables* t = segment_.header().tables_as_SessionTables();
   if (t == nullptr || t->returns_limit() != kReturnsLimit || t->extent_states_limit() != kExtentStatesLimit ||
-      t->leases_limit() != kLeasesLimit) {
+      t->leases_limit() != kLeasesLimit || t->command_ring_words() != kCommandRingWords) {
     throw CorruptSegmentError("the segment " + segment_.name() + " has no table of a session's tables");
   }
   if (t->session_id() != id) {
@@ -78,6 +83,17 @@ void SessionSegment::bind(std::uint64_t id) {
   returns_ = segment_.records<BlockReturn>(t->returns_offset(), kReturnsLimit);
   extent_states_ = segment_.records<Word>(t->extent_states_offset(), kExtentStatesLimit);
   leases_ = segment_.records<Word>(t->leases_offset(), kLeasesLimit);
+  SessionControl& c = *control_;
+  rings_.requests = {.words = segment_.records<Word>(t->requests_offset(), kCommandRingWords),
+                     .limit = kCommandRingWords,
+                     .tail = &c.requests_tail,
+                     .head = &c.requests_head,
+                     .asleep = &c.requests_asleep};
+  rings_.replies = {.words = segment_.records<Word>(t->replies_offset(), kCommandRingWords),
+                    .limit = kCommandRingWords,
+                    .tail = &c.replies_tail,
+                    .head = &c.replies_head,
+                    .asleep = &c.replies_asleep};
   leases_offset_ = t->leases_offset();
   extent_states_offset_ = t->extent_states_offset();
 }

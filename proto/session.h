@@ -1,4 +1,4 @@
-// A session's segment as one process has it mapped: control words, return ring, extent states, leases.
+// A session's segment as one process has it mapped: control words, return ring, command rings, extent states, leases.
 //
 // Made by the broker, opened and locked by the client (its flock is the session's proof of life). See session_layout.h
 // for the records and for who writes what.
@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "proto/command_ring.h"
 #include "proto/segment.h"
 #include "proto/session_layout.h"
 
@@ -17,7 +18,7 @@ class SessionSegment {
  public:
   SessionSegment() = default;
 
-  // Creates and finishes the segment: control words, ring and the first kInitialLeases cells have their pages.
+  // Creates and finishes the segment: control words, rings and the first kInitialLeases cells have their pages.
   // Throws as Segment::create does.
   static SessionSegment create(const InstanceName& name, std::uint64_t id, const InstanceId& instance);
 
@@ -31,6 +32,7 @@ class SessionSegment {
   SessionControl& control() const noexcept { return *control_; }
   Word& lease(std::uint32_t cell) const noexcept { return leases_[cell]; }
   Word& extent_state(std::uint32_t slot) const noexcept { return extent_states_[slot]; }
+  const CommandRings& command_rings() const noexcept { return rings_; }
   BlockReturn& block_return(std::uint64_t position) const noexcept { return returns_[position % kReturnsLimit]; }
 
   // Offsets within the segment, for reserving pages and for a mapping that moved.
@@ -46,6 +48,7 @@ class SessionSegment {
   BlockReturn* returns_ = nullptr;
   Word* extent_states_ = nullptr;
   Word* leases_ = nullptr;
+  CommandRings rings_;
   std::uint64_t leases_offset_ = 0;
   std::uint64_t extent_states_offset_ = 0;
 };

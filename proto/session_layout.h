@@ -19,9 +19,15 @@ struct BasicSessionControl {
   W ring;                          // 1: something that this session let go of may be free now
   W waiters;                       // threads in wait or watch
   W returns_tail;                  // returns taken so far
+  alignas(64) W requests_tail;     // of the command rings (command_ring.h)
+  W replies_head;
+  W replies_asleep;
   // Written by the broker.
   alignas(64) W leases_committed;  // cells whose pages are reserved
   W returns_head;                  // returns given so far
+  alignas(64) W requests_head;     // of the command rings
+  W requests_asleep;
+  W replies_tail;
 };
 using SessionControl = BasicSessionControl<Word>;
 

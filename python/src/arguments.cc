@@ -165,6 +165,19 @@ std::optional<std::chrono::duration<double>> to_timeout(py::handle timeout) {
   return std::chrono::duration<double>(seconds);
 }
 
+std::chrono::duration<double> to_spin(py::handle spin) {
+  const double seconds = PyFloat_AsDouble(spin.ptr());
+  if (PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    throw TypeError("spin must be seconds as a number, such as 50e-6, or 0 to sleep at once, not " + type_name(spin));
+  }
+  if (!std::isfinite(seconds) || seconds < 0) {
+    throw InvalidArgumentError("spin must be finite seconds from 0 up, such as 50e-6, or 0 to sleep at once, not " +
+                               shown(spin));
+  }
+  return std::chrono::duration<double>(seconds);
+}
+
 std::uint64_t to_bytes(py::handle value) {
   if (PyUnicode_Check(value.ptr())) return parse_bytes(to_text(value));
   const std::int64_t bytes = to_int(value, "a number of bytes");

@@ -34,6 +34,9 @@ pybind11::object from_metadata(std::string_view text);
 // Seconds; nullopt (for ever) for None and infinity.
 std::optional<std::chrono::duration<double>> to_timeout(pybind11::handle timeout);
 
+// Seconds to look busily before sleeping.
+std::chrono::duration<double> to_spin(pybind11::handle spin);
+
 // Bytes: an int, or text such as "8GiB".
 std::uint64_t to_bytes(pybind11::handle value);
 

@@ -27,13 +27,6 @@ void release_capsule(PyObject* capsule) {
   detail::release(static_cast<detail::Storage*>(PyCapsule_GetPointer(capsule, kCapsuleName)));
 }
 
-PyObject* new_capsule(const detail::StorageRef& storage) {
-  detail::retain(storage.get());
-  PyObject* capsule = PyCapsule_New(storage.get(), kCapsuleName, &release_capsule);
-  if (capsule == nullptr) detail::release(storage.get());
-  return capsule;
-}
-
 PyArrayObject* as_array(py::handle array) { return reinterpret_cast<PyArrayObject*>(array.ptr()); }
 
 [[noreturn]] void refuse_dtype(py::handle array) {
@@ -169,7 +162,19 @@ void check_strides_for_torch(PyArrayObject* array) {
 
 }  // namespace
 
-py::object to_array(const Tensor& tensor) {
+py::object new_owner(const detail::StorageRef& storage) {
+  detail::retain(storage.get());
+  PyObject* capsule = PyCapsule_New(storage.get(), kCapsuleName, &release_capsule);
+  if (capsule == nullptr) {
+    detail::release(storage.get());
+    throw py::error_already_set();
+  }
+  return py::reinterpret_steal<py::object>(capsule);
+}
+
+py::object to_array(const Tensor& tensor) { return to_array(tensor, new_owner(tensor.storage())); }
+
+py::object to_array(const Tensor& tensor, const py::object& owner) {
   std::array<npy_intp, kMaxDims> sizes;
   std::array<npy_intp, kMaxDims> strides;
   const auto dims = tensor.sizes().size();
@@ -186,8 +191,7 @@ py::object to_array(const Tensor& tensor) {
                            sizes.data(), strides.data(), data, tensor.is_writable() ? NPY_ARRAY_WRITEABLE : 0, nullptr);
   if (array == nullptr) throw py::error_already_set();
   py::object result = py::reinterpret_steal<py::object>(array);
-  PyObject* base = new_capsule(tensor.storage());
-  if (base == nullptr || PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(array), base) != 0) {
+  if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(array), py::object(owner).release().ptr()) != 0) {
     throw py::error_already_set();
   }
   return result;

@@ -13,8 +13,13 @@
 
 namespace tensorbroker::python {
 
-// A plain ndarray over the tensor's memory, read-only where the tensor is.
+// What keeps a storage, as the base of arrays over it.
+pybind11::object new_owner(const detail::StorageRef& storage);
+
+// A plain ndarray over the tensor's memory, read-only where the tensor is. `owner`: of the tensor's storage, where
+// there is one already.
 pybind11::object to_array(const Tensor& tensor);
+pybind11::object to_array(const Tensor& tensor, const pybind11::object& owner);
 
 // What the tensor is to those who read __array_interface__; AttributeError for a dtype that NumPy lacks.
 pybind11::dict array_interface(const Tensor& tensor);

@@ -43,8 +43,10 @@ py::object mapping_view(const char* type, const py::object& self) {
 }
 
 py::dict to_numpy(const PyBundle& self) {
+  const Bundle& bundle = live(self);
+  const py::object owner = new_owner(bundle.storage());  // of all of them
   py::dict result;
-  for (const auto& [name, tensor] : live(self).members()) result[py::str(name)] = to_array(tensor);
+  for (const auto& [name, tensor] : bundle.members()) result[py::str(name)] = to_array(tensor, owner);
   return result;
 }
 

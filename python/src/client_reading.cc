@@ -31,14 +31,15 @@ py::object get(const Client& self, py::handle name, py::handle timeout) {
   return wrap(*std::move(found));
 }
 
-py::object wait(const Client& self, py::handle name, py::handle newer_than, py::handle timeout) {
+py::object wait(const Client& self, py::handle name, py::handle newer_than, py::handle timeout, py::handle spin) {
   const std::string_view text = to_name(name);
   const std::uint64_t version = to_version(newer_than);
   const auto seconds = to_timeout(timeout);
+  const WaitOptions options{.spin = to_spin(spin)};
   std::optional<Object> found;
   {
     const NoGil no_gil;
-    found = self.wait_object(text, version, seconds, interrupt_check());
+    found = self.wait_object(text, version, seconds, interrupt_check(), options);
     if (!found) {
       throw TimeoutError("no version of '" + std::string(text) + "' newer than " + std::to_string(version) +
                          " came in time");
@@ -96,7 +97,8 @@ py::object iterate(const Client& self) {
 
 void define_reading(ClientClass& client) {
   client.def("get", &get, py::arg("name"), py::kw_only(), py::arg("timeout") = 0.0)
-      .def("wait", &wait, py::arg("name"), py::arg("newer_than") = 0, py::arg("timeout") = py::none())
+      .def("wait", &wait, py::arg("name"), py::arg("newer_than") = 0, py::arg("timeout") = py::none(), py::kw_only(),
+           py::arg("spin") = 0.0)
       .def("open", &open, py::arg("name_or_handle"), py::arg("mode") = "r")
       .def("_receive", &receive_sent, py::arg("handle"), py::arg("token"))
       .def("exists", &exists, py::arg("name"))

@@ -25,25 +25,39 @@ bool is_mapping(py::handle data) {
   return is == 1;
 }
 
-Bundle::Member read_member(py::handle key, py::handle value, std::optional<DType> dtype) {
-  if (!PyUnicode_Check(key.ptr())) throw TypeError("the names of a bundle's members are str, not " + type_name(key));
+// What errors say of a mapping's names and values, and what to do about one that is no tensor.
+struct ValueKind {
+  const char* names;
+  const char* value;
+  const char* remedy;
+};
+constexpr ValueKind kMember{"the names of a bundle's members are str", "the member",
+                            "leave out what is no tensor, or keep it in the metadata"};
+constexpr ValueKind kTensor{"names are str", "the tensor", "put_many() puts tensors; for bundles call put()"};
+
+Bundle::Member read_named(py::handle key, py::handle value, std::optional<DType> dtype, const ValueKind& kind) {
+  if (!PyUnicode_Check(key.ptr())) throw TypeError(std::string(kind.names) + ", not " + type_name(key));
   std::string name(to_name(key));
   try {
     return {std::move(name), read_data(value, dtype)};
   } catch (const TypeError& error) {
-    throw TypeError("the member '" + py::cast<std::string>(key) + "': " + error.what() +
-                    "; leave out what is no tensor, or keep it in the metadata");
+    throw TypeError(std::string(kind.value) + " '" + py::cast<std::string>(key) + "': " + error.what() + "; " +
+                    kind.remedy);
   }
+}
+
+std::vector<Bundle::Member> read_mapping(py::handle data, std::optional<DType> dtype, const ValueKind& kind) {
+  std::vector<Bundle::Member> tensors;
+  for (const py::handle item : py::iter(data.attr("items")())) {
+    const auto pair = py::reinterpret_borrow<py::tuple>(item);
+    tensors.push_back(read_named(pair[0], pair[1], dtype, kind));
+  }
+  return tensors;
 }
 
 std::vector<Bundle::Member> read_members(py::handle data, std::optional<DType> dtype) {
   if (const PyBundle* bundle = as_bundle(data); bundle != nullptr) return live(*bundle).members();
-  std::vector<Bundle::Member> members;
-  for (const py::handle item : py::iter(data.attr("items")())) {
-    const auto pair = py::reinterpret_borrow<py::tuple>(item);
-    members.push_back(read_member(pair[0], pair[1], dtype));
-  }
-  return members;
+  return read_mapping(data, dtype, kMember);
 }
 
 // Whether the mapping holds more than a flat bundle can: mappings of its own, or leaves that are no tensors.
@@ -55,7 +69,37 @@ bool is_nested(py::handle mapping, const py::object& is_nested_value) {
   return false;
 }
 
-py::object put(Client& self, py::handle name, py::object data, py::handle dtype, bool overwrite, py::object metadata) {
+// None where it is not waited for.
+py::object put_bundle(Client& self, std::string_view name, const std::vector<Bundle::Member>& members,
+                      std::optional<DType> dtype, const PutOptions& options, bool wait) {
+  Bundle bundle;
+  {
+    const NoGil no_gil;
+    if (!wait) {
+      self.put_bundle_nowait(name, members, dtype, options);
+    } else {
+      bundle = dtype ? self.put_bundle(name, members, *dtype, options) : self.put_bundle(name, members, options);
+    }
+  }
+  return wait ? wrap(std::move(bundle)) : py::none();
+}
+
+py::object put_tensor(Client& self, std::string_view name, const Tensor& data, DType dtype, const PutOptions& options,
+                      bool wait) {
+  Tensor tensor;
+  {
+    const NoGil no_gil;
+    if (wait) {
+      tensor = self.put(name, data, dtype, options);
+    } else {
+      self.put_nowait(name, data, dtype, options);
+    }
+  }
+  return wait ? wrap(std::move(tensor)) : py::none();
+}
+
+py::object put(Client& self, py::handle name, py::object data, py::handle dtype, bool overwrite, py::object metadata,
+               bool wait) {
   const std::string_view text = to_name(name);
   const std::optional<DType> wanted = to_optional_dtype(dtype);
   if (is_mapping(data)) {
@@ -65,23 +109,32 @@ py::object put(Client& self, py::handle name, py::object data, py::handle dtype,
       data = flat[0];
       metadata = flat[1];
     }
-    const std::vector<Bundle::Member> members = read_members(data, wanted);
-    const PutOptions options{overwrite, to_metadata(metadata)};
-    Bundle bundle;
-    {
-      const NoGil no_gil;
-      bundle = wanted ? self.put_bundle(text, members, *wanted, options) : self.put_bundle(text, members, options);
-    }
-    return wrap(std::move(bundle));
+    return put_bundle(self, text, read_members(data, wanted), wanted, {overwrite, to_metadata(metadata)}, wait);
   }
   const PutOptions options{overwrite, to_metadata(metadata)};
   const Tensor source = read_data(data, wanted);
-  Tensor tensor;
+  return put_tensor(self, text, source, wanted.value_or(source.dtype()), options, wait);
+}
+
+void flush(Client& self) {
+  const NoGil no_gil;
+  self.flush();
+}
+
+py::dict put_many(Client& self, py::handle tensors, py::handle dtype, bool overwrite, py::handle metadata) {
+  const std::optional<DType> wanted = to_optional_dtype(dtype);
+  if (!is_mapping(tensors))
+    throw TypeError("put_many() takes a mapping of names to tensors, not " + type_name(tensors));
+  const std::vector<Bundle::Member> sources = read_mapping(tensors, wanted, kTensor);
+  const PutOptions options{overwrite, to_metadata(metadata)};
+  std::vector<Tensor> made;
   {
     const NoGil no_gil;
-    tensor = self.put(text, source, wanted.value_or(source.dtype()), options);
+    made = self.put_many(sources, wanted, options);
   }
-  return wrap(std::move(tensor));
+  py::dict result;
+  for (std::size_t i = 0; i < made.size(); ++i) result[py::str(sources[i].first)] = wrap(std::move(made[i]));
+  return result;
 }
 
 py::object create(Client& self, py::handle name, py::handle shape, py::handle dtype, bool overwrite,
@@ -109,6 +162,9 @@ void remove(Client& self, py::handle name) {
 void define_writing(ClientClass& client) {
   client
       .def("put", &put, py::arg("name"), py::arg("data"), py::kw_only(), py::arg("dtype") = py::none(),
+           py::arg("overwrite") = true, py::arg("metadata") = py::none(), py::arg("wait") = true)
+      .def("flush", &flush)
+      .def("put_many", &put_many, py::arg("tensors"), py::kw_only(), py::arg("dtype") = py::none(),
            py::arg("overwrite") = true, py::arg("metadata") = py::none())
       .def("create", &create, py::arg("name"), py::arg("shape"), py::arg("dtype") = py::none(), py::kw_only(),
            py::arg("overwrite") = true, py::arg("metadata") = py::none())

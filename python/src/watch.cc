@@ -24,6 +24,7 @@ struct Watch {
   std::string name;
   std::uint64_t version;  // the last one that was given out
   Client::Timeout timeout;
+  WaitOptions options;
   bool starts_late;  // start="next", and what is there now is not known yet
 };
 
@@ -38,8 +39,9 @@ bool starts_at_next(py::handle start) {
   refuse_word(start, "start must be 'current' (the version of now comes first) or 'next'");
 }
 
-Watch watch(const Client& self, py::handle name, py::handle start, py::handle timeout) {
-  Watch result{self, std::string(to_name(name)), 0, to_timeout(timeout), starts_at_next(start)};
+Watch watch(const Client& self, py::handle name, py::handle start, py::handle timeout, py::handle spin) {
+  Watch result{
+      self, std::string(to_name(name)), 0, to_timeout(timeout), {.spin = to_spin(spin)}, starts_at_next(start)};
   detail::StorageRef current;
   const LookupStatus status = look_at_once(*self.impl(), result.name, &current);  // says what is wrong with the name
   if (result.starts_late && current) result.version = tensorbroker::version_of(current->generation());
@@ -66,7 +68,8 @@ Object wait_for_version(Watch watched) {
   if (watched.starts_late) {
     if (const auto current = watched.client.find_object(watched.name)) watched.version = version_of(*current);
   }
-  auto found = watched.client.wait_object(watched.name, watched.version, watched.timeout, interrupt_check());
+  auto found =
+      watched.client.wait_object(watched.name, watched.version, watched.timeout, interrupt_check(), watched.options);
   if (!found) {
     throw TimeoutError("no version of '" + watched.name + "' newer than " + std::to_string(watched.version) +
                        " came in time");
@@ -90,7 +93,7 @@ void define_watch(py::module_& module, ClientClass& client) {
       .def("_awaited", &awaited)
       .def("_saw", &saw, py::arg("version"));
   client.def("watch", &watch, py::arg("name"), py::kw_only(), py::arg("start") = "current",
-             py::arg("timeout") = py::none());
+             py::arg("timeout") = py::none(), py::arg("spin") = 0.0);
 }
 
 }  // namespace tensorbroker::python

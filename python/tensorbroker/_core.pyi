@@ -710,16 +710,25 @@ class Client:
             >>> w.shape, w.numpy().sum()
             (torch.Size([2, 3]), np.float32(6.0))
         """
-    def wait(self, name: str, newer_than: builtins.int = 0, timeout: builtins.float | None = None) -> _Object:
+    def wait(
+        self,
+        name: str,
+        newer_than: builtins.int = 0,
+        timeout: builtins.float | None = None,
+        *,
+        spin: builtins.float = 0.0,
+    ) -> _Object:
         """Return the newest version of what a name denotes, once there is one newer than that.
 
         A name that is not there is waited for, and deleting it ends nobody's waiting. A signal's handler does, Ctrl-C
-        for one. Waiting costs no processor time.
+        for one. Waiting costs no processor time, but with `spin`: a version that comes while it spins is here within
+        about a microsecond, where waking a thread that sleeps takes tens, and the call keeps a processor busy.
 
         Args:
             name: the name.
             newer_than: a `version` that was seen; 0 takes any.
             timeout: in seconds; None waits for ever.
+            spin: for how many seconds to look busily before sleeping, such as 50e-6; part of `timeout`.
 
         Raises:
             TimeoutError: none came in time.
@@ -740,7 +749,12 @@ class Client:
         self, name: str, newer_than: builtins.int = 0, timeout: builtins.float | None = None
     ) -> _Object: ...
     def watch(
-        self, name: str, *, start: Literal["current", "next"] = "current", timeout: builtins.float | None = None
+        self,
+        name: str,
+        *,
+        start: Literal["current", "next"] = "current",
+        timeout: builtins.float | None = None,
+        spin: builtins.float = 0.0,
     ) -> Watch:
         """Iterate, with `for` or `async for`, over the versions of a name as they appear: each time the newest.
 
@@ -750,11 +764,12 @@ class Client:
             name: the name; it need not be there yet.
             start: "current", the version of now comes first, or "next", only newer ones.
             timeout: how many seconds to wait for each; None waits for ever.
+            spin: for how many seconds to look busily for each, before sleeping, as in `wait()`. `async for` does not.
 
         Raises:
             TimeoutError: none came in time.
-            ValueError: the name is not a valid one, or `start` or `timeout` is something else.
-            TypeError: the name or `start` is no str, or `timeout` no number.
+            ValueError: the name is not a valid one, or `start`, `timeout` or `spin` is something else.
+            TypeError: the name or `start` is no str, or `timeout` or `spin` no number.
             CorruptSegmentError: what shared memory says of it fails verification.
             BrokerUnavailableError: the broker ended, and none came back in time.
             ClosedError: the client was closed, meanwhile perhaps.
@@ -854,6 +869,7 @@ class Client:
         dtype: _DTypeLike | None = None,
         overwrite: builtins.bool = True,
         metadata: _Metadata | None = None,
+        wait: Literal[True] = True,
     ) -> Bundle:
         """Copy data into shared memory once, and publish it under a name, sealed: a Tensor, or a Bundle of a mapping.
 
@@ -869,6 +885,10 @@ class Client:
             dtype: what the elements are converted to; None keeps theirs.
             overwrite: whether to replace what has the name.
             metadata: a dict of JSON values, at most 64 KiB as JSON.
+            wait: False returns None as soon as the data is copied and on its way to the broker, so that the next call
+                need not wait for its answer. It is published soon, after earlier calls of this thread and before later
+                ones, a draft's `publish()` apart; what the broker refuses is raised by `flush()`. Call that, or
+                `close()`, before the process ends.
 
         Raises:
             ExistsError: the name is taken, and `overwrite` is False.
@@ -894,7 +914,69 @@ class Client:
         dtype: _DTypeLike | None = None,
         overwrite: builtins.bool = True,
         metadata: _Metadata | None = None,
+        wait: Literal[True] = True,
     ) -> Tensor: ...
+    @overload
+    def put(
+        self,
+        name: str,
+        data: _Data | _State | Bundle,
+        *,
+        dtype: _DTypeLike | None = None,
+        overwrite: builtins.bool = True,
+        metadata: _Metadata | None = None,
+        wait: Literal[False],
+    ) -> None: ...
+    def flush(self) -> None:
+        """Wait for every `put` of this client that was not waited for: what it copied is published then.
+
+        `close()` does the same, without raising.
+
+        Raises:
+            ExistsError, OutOfMemoryError, QuotaError: the first of those puts since the last flush that the broker
+                refused; the others may have been published.
+            BrokerUnavailableError: the broker did not answer in time; says where the outcome is unknown.
+            ClosedError: the client was closed.
+
+        Example:
+            >>> for step in range(3):
+            ...     tb.put(f"loss/{step}", 1.0 / (step + 1), wait=False)
+            >>> tb.flush()
+            >>> tb.get("loss/1").item()
+            0.5
+        """
+    def put_many(
+        self,
+        tensors: Mapping[str, _Data],
+        *,
+        dtype: _DTypeLike | None = None,
+        overwrite: builtins.bool = True,
+        metadata: _Metadata | None = None,
+    ) -> dict[str, Tensor]:
+        """Put each tensor under its name, as `put` does, waiting for none of them in between.
+
+        Each is published for itself, in order: for many small ones that take a message each. What belongs together is a
+        bundle, `put("model", tensors)`, of which readers see one version.
+
+        Args:
+            tensors: data as `put` takes it, by name.
+            dtype: what the elements are converted to; None keeps theirs.
+            overwrite: whether to replace what has the names.
+            metadata: of each of them: a dict of JSON values, at most 64 KiB as JSON.
+
+        Raises:
+            ExistsError: a name is taken, and `overwrite` is False.
+            OutOfMemoryError: there is no room; QuotaError where it is this session's or user's limit. Some of the
+                tensors may have been published.
+            ValueError: a name is not a valid one, or the metadata is too long.
+            TypeError: a value is none that tensors hold, such as a bundle, or the metadata no JSON.
+            BrokerUnavailableError: the broker did not answer in time; says where the outcome is unknown.
+            ClosedError: the client was closed.
+
+        Example:
+            >>> tb.put_many({"rows/0": [1.0, 2.0], "rows/1": [3.0]})["rows/1"]
+            tensor([3.])
+        """
     def create(
         self,
         name: str,
@@ -995,7 +1077,10 @@ class Client:
             True
         """
     def reserve(self, nbytes: builtins.int | str) -> None:
-        """Have memory granted and populated ahead, in the background, so that later puts find warm pages.
+        """Have memory granted ahead, and then populated in the background, so that later puts find warm pages.
+
+        The memory is this client's when the call returns; a thread of its own then maps it. A put in the meantime
+        works, and finds as much done as there is.
 
         Args:
             nbytes: how much: bytes, or text such as "1GiB".

@@ -77,6 +77,8 @@ def receive_view(
 if TYPE_CHECKING:
     _client = default_client()
     put = _client.put
+    flush = _client.flush
+    put_many = _client.put_many
     get = _client.get
     open = _client.open
     delete = _client.delete
@@ -115,8 +117,16 @@ else:
         return function
 
     @_as_client
-    def put(name, data, *, dtype=None, overwrite=True, metadata=None):
-        return default_client().put(name, data, dtype=dtype, overwrite=overwrite, metadata=metadata)
+    def put(name, data, *, dtype=None, overwrite=True, metadata=None, wait=True):
+        return default_client().put(name, data, dtype=dtype, overwrite=overwrite, metadata=metadata, wait=wait)
+
+    @_as_client
+    def flush():
+        return default_client().flush()
+
+    @_as_client
+    def put_many(tensors, *, dtype=None, overwrite=True, metadata=None):
+        return default_client().put_many(tensors, dtype=dtype, overwrite=overwrite, metadata=metadata)
 
     @_as_client
     def get(name, *, timeout=0.0):
@@ -159,8 +169,8 @@ else:
         return default_client().create(name, shape, dtype, overwrite=overwrite, metadata=metadata)
 
     @_as_client
-    def wait(name, newer_than=0, timeout=None):
-        return default_client().wait(name, newer_than, timeout)
+    def wait(name, newer_than=0, timeout=None, *, spin=0.0):
+        return default_client().wait(name, newer_than, timeout, spin=spin)
 
     @_as_client
     async def wait_async(name, newer_than=0, timeout=None):
@@ -172,8 +182,8 @@ else:
         return await client.wait_async(name, newer_than, timeout)
 
     @_as_client
-    def watch(name, *, start="current", timeout=None):
-        return default_client().watch(name, start=start, timeout=timeout)
+    def watch(name, *, start="current", timeout=None, spin=0.0):
+        return default_client().watch(name, start=start, timeout=timeout, spin=spin)
 
     @_as_client
     def events(prefix="", *, timeout=None):

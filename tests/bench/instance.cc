@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "tests/bench/placement.h"
+
 namespace tensorbroker::bench {
 
 Instance::Instance(const std::string& name, std::uint64_t capacity) : owner_(getpid()) {
@@ -15,6 +17,7 @@ Instance::Instance(const std::string& name, std::uint64_t capacity) : owner_(get
   options_.autostart = true;
   options_.capacity = capacity;
   client_ = Client::connect(options_);
+  sit_apart(static_cast<pid_t>(client_->stats().broker_pid));
 }
 
 Instance::~Instance() {

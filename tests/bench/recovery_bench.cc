@@ -8,29 +8,21 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <csignal>
 #include <cstdint>
-#include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
+#include "tests/bench/filled.h"
 #include "tests/bench/instance.h"
+#include "tests/bench/timing.h"
 
 namespace tensorbroker::bench {
 namespace {
 
-using Clock = std::chrono::steady_clock;  // CLOCK_MONOTONIC: one clock for both processes
-
-constexpr std::uint64_t kCapacity = 1ULL << 30;
 constexpr int kRead = 1000;  // names, of those that there are
 constexpr int kBatch = 64;   // gets that are timed together
 constexpr std::int64_t kBefore = 300'000'000;
-
-std::int64_t now_ns() { return Clock::now().time_since_epoch().count(); }
-
-std::string name_of(std::int64_t i) { return "recovery/" + std::to_string(i); }
 
 // When a batch began, and how long it took.
 struct Sample {
@@ -75,7 +67,7 @@ class Reader {
   [[noreturn]] void read(const ConnectOptions& options, std::int64_t names) {
     const Client client = Client::connect(options);
     std::vector<std::string> read;
-    for (int i = 0; i < kRead; ++i) read.push_back(name_of(names / kRead * i));
+    for (int i = 0; i < kRead; ++i) read.push_back(filled_name(names / kRead * i));
     std::size_t next = 0;
     for (std::size_t sample = 0;; sample = (sample + 1) % kSamples) {
       const std::int64_t begin = now_ns();
@@ -92,23 +84,8 @@ class Reader {
   pid_t child_ = -1;
 };
 
-// An instance with so many tensors, filled at first use.
-Instance& instance_with(std::int64_t names) {
-  static std::map<std::int64_t, std::unique_ptr<Instance>> instances;
-  std::unique_ptr<Instance>& instance = instances[names];
-  if (!instance) {
-    instance = std::make_unique<Instance>("recovery-" + std::to_string(names), kCapacity);
-    std::int64_t value = 0;
-    for (std::int64_t i = 0; i < names; ++i) {
-      value = i;
-      instance->client().put(name_of(i), from_blob(&value, {1}, kInt64));
-    }
-  }
-  return *instance;
-}
-
 void kill_to_put(benchmark::State& state) {
-  Instance& instance = instance_with(state.range(0));
+  Instance& instance = filled_with(state.range(0)).instance();
   const Reader reader(instance.options(), state.range(0));
   std::int64_t value = 0;
   const Tensor data = from_blob(&value, {1}, kInt64);
@@ -130,8 +107,8 @@ void kill_to_put(benchmark::State& state) {
   }
   state.counters["get_ratio"] = measured > 0 ? ratio / measured : 0;
 }
-BENCHMARK(kill_to_put)->Arg(1000)->UseManualTime()->Iterations(5);
-BENCHMARK(kill_to_put)->Arg(1'000'000)->UseManualTime()->Iterations(2);
+BENCHMARK(kill_to_put)->Arg(1000)->UseManualTime()->Iterations(1);
+BENCHMARK(kill_to_put)->Arg(1'000'000)->UseManualTime()->Iterations(1);
 
 }  // namespace
 }  // namespace tensorbroker::bench

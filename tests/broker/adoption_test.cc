@@ -67,6 +67,7 @@ TEST_F(AdoptionTest, LimitsThatASuccessorWasToldAreKeptByTheNextOne) {
   limits.session_limit = 3 * kMiB;
   limits.user_limit = 5 * kMiB;
   limits.idle_exit_seconds = 7.5;
+  limits.prepared = 2 * kMiB;
   limits.quotas = {.session_tensors = 1,
                    .user_tensors = 2,
                    .user_sessions = 3,
@@ -80,6 +81,7 @@ TEST_F(AdoptionTest, LimitsThatASuccessorWasToldAreKeptByTheNextOne) {
   EXPECT_EQ(store->options().session_limit, 3 * kMiB);
   EXPECT_EQ(store->options().user_limit, 5 * kMiB);
   EXPECT_EQ(store->options().idle_exit_seconds, 7.5);
+  EXPECT_EQ(store->options().prepared, 2 * kMiB);
   const Quotas& quotas = store->options().quotas;
   EXPECT_EQ(quotas.session_tensors, 1u);
   EXPECT_EQ(quotas.user_tensors, 2u);

@@ -5,10 +5,15 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cstring>
+#include <functional>
+#include <list>
 #include <string>
 
+#include "broker/ring_watch.h"
 #include "proto/frame.h"
+#include "tests/support/local_rings.h"
 
 namespace tensorbroker::broker {
 namespace {
@@ -16,12 +21,14 @@ namespace {
 // Notes what it hears, and takes the whole turn for each frame; `calls`: how often one frame is handled until its end.
 class Listener : public ChannelHandler {
  public:
-  Listener(char name, std::string& heard, int calls) : name_(name), heard_(heard), calls_(calls) {}
+  Listener(char name, std::string& heard, int calls, const std::function<void()>& after_frame)
+      : name_(name), heard_(heard), calls_(calls), after_frame_(after_frame) {}
 
-  bool on_frame(std::span<const std::byte>, Deadline turn_ends) override {
+  bool on_frame(std::span<const std::byte>, Transport, Deadline turn_ends) override {
     while (Deadline::clock::now() < turn_ends) {
     }
     heard_ += name_;
+    if (after_frame_) after_frame_();
     if (++called_ < calls_) return false;
     called_ = 0;
     return true;
@@ -33,6 +40,7 @@ class Listener : public ChannelHandler {
   char name_;
   std::string& heard_;
   int calls_;
+  const std::function<void()>& after_frame_;
   int called_ = 0;
 };
 
@@ -49,15 +57,27 @@ class ConnectionTest : public testing::Test {
     peers_.push_back(ends[1]);
     Connection::Socket socket(loop_.context());
     socket.assign(boost::asio::local::stream_protocol(), ends[0]);
-    const auto connection = std::make_shared<Connection>(loop_, turns_, std::move(socket), Peer{.pid = pid, .uid = 0},
-                                                         nullptr, std::chrono::seconds(0));
-    connection->start(std::make_shared<Listener>(name, heard_, calls));
+    const auto connection = std::make_shared<Connection>(loop_, turns_, rings_, std::move(socket),
+                                                         Peer{.pid = pid, .uid = 0}, nullptr, std::chrono::seconds(0));
+    connections_.push_back(connection);
+    connection->start(std::make_shared<Listener>(name, heard_, calls, after_frame_));
     const std::uint32_t length = 8;
     for (int i = 0; i < frames; ++i) {
       char frame[kFrameLengthBytes + 8] = {};
       std::memcpy(frame, &length, sizeof length);
       ASSERT_EQ(send(ends[1], frame, sizeof frame, MSG_NOSIGNAL), static_cast<ssize_t>(sizeof frame));
     }
+  }
+  // A connection whose peer has written so many frames to its request ring already.
+  void add_by_ring(char name, int frames, pid_t pid) {
+    add(name, 0, calls_by_ring_, pid);
+    const CommandRings rings = memory_.emplace_back().rings();
+    connections_.back()->use_rings(rings);
+    RingWriter writer(rings.requests);
+    for (int i = 0; i < frames; ++i) ASSERT_NE(writer.write(std::array<std::byte, 8>{}), RingWriter::Written::kNoRoom);
+    const std::uint32_t length = 8;  // one frame by the socket, since the broker sleeps
+    ASSERT_EQ(send(peers_.back(), &length, sizeof length, MSG_NOSIGNAL), 4);
+    ASSERT_EQ(send(peers_.back(), "doorbell", 8, MSG_NOSIGNAL), 8);
   }
   // Runs the loop until so much was heard.
   void run_until_heard(std::size_t count) {
@@ -74,8 +94,13 @@ class ConnectionTest : public testing::Test {
  protected:
   EventLoop loop_;
   Turns turns_{loop_};
+  RingWatch rings_{loop_};
   std::string heard_;
   std::vector<int> peers_;
+  std::vector<std::shared_ptr<Connection>> connections_;
+  std::list<test::LocalRings> memory_;
+  int calls_by_ring_ = 1;
+  std::function<void()> after_frame_;
 };
 
 TEST_F(ConnectionTest, AFloodLeavesTheOthersTheirTurns) {
@@ -101,6 +126,45 @@ TEST_F(ConnectionTest, ManyConnectionsOfAProcessHaveTheTurnsOfOne) {
   add('a', 20, 1, 2);
   run_until_heard(220);
   EXPECT_LT(heard_.rfind('a'), 150u) << heard_;
+}
+
+TEST_F(ConnectionTest, WhatComesThroughARingHasItsProcesssTurns) {
+  add_by_ring('f', 200, 1);
+  add('a', 20, 1, 2);
+  run_until_heard(221);
+  EXPECT_EQ(std::count(heard_.begin(), heard_.end(), 'f'), 201);
+  EXPECT_LT(heard_.rfind('a'), 60u) << heard_;
+}
+
+TEST_F(ConnectionTest, AMessageThroughARingThatTakesLongIsHandledInTurns) {
+  calls_by_ring_ = 50;
+  add_by_ring('f', 2, 1);
+  add('a', 1, 1, 2);
+  run_until_heard(151);
+  EXPECT_LT(heard_.find('a'), 8u) << heard_;
+  EXPECT_EQ(std::count(heard_.begin(), heard_.end(), 'f'), 150);
+}
+
+// Its memory is another session's or nobody's from then on.
+TEST_F(ConnectionTest, ARingWhoseFrameClosesTheConnectionIsNotTouchedAfterwards) {
+  add_by_ring('f', 10, 1);
+  const auto connection = connections_.back();
+  after_frame_ = [this, connection] {
+    if (std::count(heard_.begin(), heard_.end(), 'f') == 2) connection->close("");
+  };
+  add('a', 20, 1, 2);
+  run_until_heard(22);
+  EXPECT_EQ(std::count(heard_.begin(), heard_.end(), 'f'), 2);
+  EXPECT_EQ(memory_.back().control().requests_asleep.load(), 1u);
+}
+
+TEST_F(ConnectionTest, AClosedConnectionsRingIsNotTouched) {
+  add_by_ring('f', 10, 1);
+  connections_.back()->close("");
+  memory_.clear();
+  add('a', 1, 1, 2);
+  run_until_heard(1);
+  EXPECT_EQ(heard_, "a");
 }
 
 }  // namespace

@@ -180,12 +180,13 @@ TEST(Daemon, IsNotIdleWhileATensorLives) {
 // ---------------------------------------------------------------- adopting
 
 TEST(Daemon, KeepsTheOptionsOfTheOneBefore) {
-  BrokerProcess broker({"--capacity", "48MiB", "--max-sessions", "7"});
+  BrokerProcess broker({"--capacity", "48MiB", "--max-sessions", "7", "--prepared", "3MiB"});
   broker.end(SIGKILL);
   broker.start({});
   Client client = broker.connect();
   EXPECT_EQ(client.stats().capacity, 48u << 20);
   EXPECT_EQ(client.stats().limits.at("max_sessions"), 7u);
+  EXPECT_EQ(client.stats().limits.at("prepared"), 3u << 20);
 }
 
 TEST(Daemon, KeepsTheLimitsOnClientsOfTheOneBefore) {

@@ -84,7 +84,7 @@ TEST_F(PagePoolTest, RandomGrantsAgainstAFlagForEachPage) {
     for (std::uint64_t p = range.offset / kPageSize; p < range.end() / kPageSize; ++p) visit(model[p]);
   };
   for (int step = 0; step < 5000; ++step) {
-    switch (below(5)) {
+    switch (below(6)) {
       case 0:
       case 1: {
         const std::uint64_t bytes = (below(20) + 1) * kPageSize;
@@ -135,6 +135,17 @@ TEST_F(PagePoolTest, RandomGrantsAgainstAFlagForEachPage) {
           pool.give(range, Warmth::kCold);
         }
         ASSERT_EQ(trimmed, std::min(warm, bytes));
+        break;
+      }
+      case 4: {
+        const std::uint64_t bytes = (below(20) + 1) * kPageSize;
+        const Range cold = pool.take_cold(bytes);
+        ASSERT_LE(cold.bytes, bytes);
+        each(cold, [](Page& page) {
+          ASSERT_EQ(page, Page::kCold);
+          page = Page::kWarm;
+        });
+        if (!cold.empty()) pool.give(cold, Warmth::kWarm);
         break;
       }
       default:

@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <cstring>
+#include <ctime>
 #include <random>
 
 #include "proto/frame.h"
@@ -182,6 +183,99 @@ TEST_F(Protocol, GarbageInASessionSegmentCostsItsClientAlone) {
   for (int i = 0; i < 5; ++i) client_.put("passing", from_blob(static_cast<const void*>(kData), {4}, kFloat32));
   client_.remove("passing");
   EXPECT_TRUE(test::eventually([&] { return client_.stats().retired == 0; }));
+}
+
+// ---------------------------------------------------------------- command rings
+
+// Has the broker look at the session's ring.
+void ring_doorbell(const RawSession& session) {
+  ASSERT_TRUE(write_frame(*session.socket, build_ring(), Limit::in(seconds(10))));
+}
+
+Frame stats_request(std::uint64_t sequence) {
+  return message(schema::Request::Stats, [](Builder& b) { return schema::CreateStats(b); }, sequence);
+}
+
+// The sequence of the next reply in the session's ring; 0 where none comes.
+std::uint64_t next_reply(RingReader& replies) {
+  Frame frame;
+  if (!test::eventually([&] { return replies.read(&frame) == RingReader::Read::kFrame; })) return 0;
+  return reply_sequence(frame).value_or(0);
+}
+
+TEST_F(Protocol, ARequestThroughTheRingIsAnsweredThroughTheRing) {
+  const RawSession session = attach_raw(broker_.at());
+  RingWriter requests(session.segment->command_rings().requests);
+  RingReader replies(session.segment->command_rings().replies);
+  for (std::uint64_t n = 100; n < 110; ++n) ASSERT_NE(requests.write(stats_request(n)), RingWriter::Written::kNoRoom);
+  ring_doorbell(session);
+  for (std::uint64_t n = 100; n < 110; ++n) EXPECT_EQ(next_reply(replies), n);
+  EXPECT_EQ(error_of(ask(*session.socket, stats_request(110))), ErrorCode::kOk) << "and one by the socket there";
+}
+
+TEST_F(Protocol, RequestsThatWereWrittenForALostConnectionArePassedOver) {
+  RawSession session = attach_raw(broker_.at());
+  RingWriter requests(session.segment->command_rings().requests);
+  RingReader replies(session.segment->command_rings().replies);
+  requests.write(stats_request(100));
+  session.socket = connect();
+  ASSERT_EQ(error_of(ask(*session.socket, hello(session.id))), ErrorCode::kOk);
+  requests.write(stats_request(101));
+  ring_doorbell(session);
+  EXPECT_EQ(next_reply(replies), 101u);
+}
+
+TEST_F(Protocol, GarbageInACommandRingEndsTheConnection) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  for (int round = 0; round < 30; ++round) {
+    const RawSession session = attach_raw(broker_.at());
+    const CommandRing& ring = session.segment->command_rings().requests;
+    if (round % 2 == 0) {  // a frame that is none
+      Frame garbage(1 + random() % 300);
+      for (std::byte& byte : garbage) byte = static_cast<std::byte>(random());
+      RingWriter(ring).write(garbage);
+    } else {  // no frame at all
+      for (std::uint32_t i = 0; i < kCommandRingWords; ++i) ring.words[i].store(random());
+      ring.tail->store(random() | 1);
+    }
+    ring_doorbell(session);
+    EXPECT_TRUE(is_closed(*session.socket)) << "round " << round;
+  }
+}
+
+TEST_F(Protocol, AClientThatNeverReadsItsReplyRingIsStillAnswered) {
+  const RawSession session = attach_raw(broker_.at());
+  RingWriter requests(session.segment->command_rings().requests);
+  std::uint64_t sequence = 100;
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 10; ++i) requests.write(stats_request(++sequence));
+    ring_doorbell(session);
+    const CommandRing& ring = session.segment->command_rings().requests;
+    ASSERT_TRUE(test::eventually([&] { return ring.head->load() == ring.tail->load(); }));
+  }
+  // The ring was full long before: the rest came by the socket.
+  const auto frame = read_frame(*session.socket, Limit::in(seconds(10)));
+  ASSERT_TRUE(frame);
+  EXPECT_GT(reply_sequence(*frame).value_or(0), 100u);
+}
+
+// All that the process has used until now.
+std::chrono::nanoseconds processor_time(pid_t pid) {
+  clockid_t clock{};
+  timespec used{};
+  if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0) return std::chrono::nanoseconds(-1);
+  return seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+}
+
+TEST_F(Protocol, ABrokerSleepsAgainAfterABurst) {
+  for (int i = 0; i < 2000; ++i) client_.put("kept", from_blob(static_cast<const void*>(kData), {4}, kFloat32));
+  EXPECT_TRUE(test::eventually([&] {
+    const auto before = processor_time(broker_.pid());
+    usleep(300'000);
+    return before.count() > 0 && processor_time(broker_.pid()) == before;
+  }));
 }
 
 TEST_F(Protocol, ASilentConnectionHoldsNothingUp) {

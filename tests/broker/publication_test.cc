@@ -218,7 +218,7 @@ TEST(PublicationTest, RebuildKilledAnywhereLosesNoName) {
     FragileWord::stores_left = stores;
     whole = true;
     try {
-      index.rebuild([](unsigned, std::uint64_t) {});
+      index.rebuild([](unsigned, std::uint64_t, std::uint64_t) {});
     } catch (const Killed&) {
       whole = false;
     }

@@ -1,5 +1,6 @@
 #include "store_fixture.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -44,6 +45,19 @@ Granted StoreTest::grant(std::uint64_t session, std::uint64_t bytes) {
   const Reservation reservation = store->begin_grant(session, bytes);
   EXPECT_EQ(store->arena().prepare(reservation.punch, reservation.reserve), 0);
   return store->finish_grant(reservation);
+}
+
+void StoreTest::do_punch_work() {
+  for (auto work = store->take_punch_work(); !work.empty(); work = store->take_punch_work()) {
+    for (const Range& range : work) store->arena().punch(range);
+    store->punched(work);
+  }
+}
+
+std::uint64_t StoreTest::resident() const {
+  struct stat status{};
+  stat((std::string(kShmDirectory) + "/" + store->arena().name()).c_str(), &status);
+  return static_cast<std::uint64_t>(status.st_blocks) * 512;
 }
 
 EntryId StoreTest::spare(std::uint64_t session) {

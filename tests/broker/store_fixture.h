@@ -33,6 +33,10 @@ class StoreTest : public testing::Test {
   std::uint64_t connect() { return store->add_session(1000, 42); }
   // An extent, its pages prepared as the worker does.
   Granted grant(std::uint64_t session, std::uint64_t bytes);
+  // What the store wants punched, as the worker does.
+  void do_punch_work();
+  // Bytes of memory that the arena really has.
+  std::uint64_t resident() const;
   EntryId spare(std::uint64_t session);
   // Publishes `elements` bytes, all of value `fill`, at `offset`. The sequence number is the session's next.
   std::uint64_t publish(std::uint64_t session, std::string_view name, std::uint64_t offset, std::uint64_t elements,

@@ -1,7 +1,5 @@
 // Extents: granted, charged, given back, taken under pressure.
 
-#include <sys/stat.h>
-
 #include "store_fixture.h"
 
 namespace tensorbroker::broker {
@@ -9,18 +7,6 @@ namespace {
 
 class StoreMemoryTest : public StoreTest {
  protected:
-  // Bytes of memory that the arena really has.
-  std::uint64_t resident() const {
-    struct stat status{};
-    stat((std::string(kShmDirectory) + "/" + store->arena().name()).c_str(), &status);
-    return static_cast<std::uint64_t>(status.st_blocks) * 512;
-  }
-  void do_punch_work() {
-    for (auto work = store->take_punch_work(); !work.empty(); work = store->take_punch_work()) {
-      for (const Range& range : work) store->arena().punch(range);
-      store->punched(work);
-    }
-  }
   Word& state(std::uint64_t session, const Granted& extent) {
     return store->session_mapping(session).extent_state(extent.slot);
   }

@@ -11,12 +11,15 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <optional>
 #include <random>
 #include <thread>
 #include <vector>
 
 #include "client/calls.h"
 #include "proto/frame.h"
+#include "tests/support/broker_process.h"
+#include "tests/support/local_rings.h"
 
 namespace tensorbroker {
 namespace {
@@ -192,8 +195,8 @@ TEST_F(Line, AReplyMayComeByteByByte) {
 }
 
 TEST_F(Line, AKeptReplyIsThereWhenItIsAskedFor) {
-  ASSERT_TRUE(channel_.post(1, request(1), epoch_, true));
-  EXPECT_FALSE(channel_.post(2, request(2), epoch_ + 1)) << "another connection's";
+  ASSERT_TRUE(channel_.post_and_keep(1, request(1), epoch_));
+  EXPECT_FALSE(channel_.post(request(2), epoch_ + 1)) << "another connection's";
   EXPECT_EQ(channel_.take(1, epoch_, Limit::in(std::chrono::milliseconds(10))).outcome, Outcome::kTimedOut);
   EXPECT_TRUE(channel_.is_open()) << "it may still come";
   answer(1, 11);
@@ -228,7 +231,7 @@ TEST_F(Line, NoDoorbellIsLostAndNoFrameTornBesideSenders) {
     threads.emplace_back([&] {
       for (int i = 0; i < kFrames; ++i) {
         const std::uint64_t sequence = next++;
-        EXPECT_TRUE(channel_.post(sequence, request(sequence), epoch_));
+        EXPECT_TRUE(channel_.post(request(sequence), epoch_));
       }
       --sending;
     });
@@ -268,6 +271,184 @@ TEST_F(Line, ADescriptorThatTheUserClosedIsLeftAlone) {
   char byte = 0;
   EXPECT_EQ(read(ends[0], &byte, 1), -1) << "nothing was written to it";
   for (const int fd : {ends[0], ends[1], client_fd_}) close(fd);
+}
+
+// ---------------------------------------------------------------- command rings
+
+class RingLine : public Line {
+ protected:
+  RingLine() { take_rings(); }
+
+  void take_rings() {
+    requests_.emplace(RingReader::at_end(memory_.rings().requests));
+    replies_.emplace(memory_.rings().replies);
+    requests_->wake_up();
+    std::array<int, 2> ends{};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) != 0) abort();
+    epoch_ = channel_.open(std::make_shared<Socket>(ends[0]), memory_.rings());
+    broker_ = std::make_unique<Socket>(ends[1]);
+    reader_ = FrameReader();
+  }
+
+  // The next request in the ring.
+  Frame next_in_ring() {
+    const Limit limit = soon();
+    Frame frame;
+    while (requests_->read(&frame) == RingReader::Read::kNothing) {
+      if (limit.passed()) return {};
+      std::this_thread::yield();
+    }
+    return frame;
+  }
+  void answer_by_ring(std::uint64_t sequence, std::uint64_t value) {
+    const auto written = replies_->write(message(sequence, value));
+    EXPECT_NE(written, RingWriter::Written::kNoRoom);
+    if (written == RingWriter::Written::kUnseen) answer(0, 0);
+  }
+
+  test::LocalRings memory_;
+  std::optional<RingReader> requests_;
+  std::optional<RingWriter> replies_;
+};
+
+TEST_F(RingLine, ABrokerThatSleepsIsSentTheRequestByTheSocket) {
+  requests_->fall_asleep();
+  std::thread broker([&] {
+    EXPECT_EQ(sequence_of(next_request()), 7u);
+    answer(7, 42);
+  });
+  const auto result = channel_.call(7, request(7), soon());
+  broker.join();
+  ASSERT_EQ(result.outcome, Outcome::kReplied);
+  EXPECT_TRUE(result.was_sent);
+  EXPECT_EQ(value_of(result), 42u);
+}
+
+TEST_F(RingLine, ARequestByTheSocketMayBeAnsweredByTheRing) {
+  requests_->fall_asleep();
+  std::thread broker([&] {
+    EXPECT_EQ(sequence_of(next_request()), 8u);
+    answer_by_ring(8, 88);
+  });
+  EXPECT_EQ(value_of(channel_.call(8, request(8), soon())), 88u);
+  broker.join();
+}
+
+TEST_F(RingLine, WhatIsKeptGoesThroughTheRingWhereTheBrokerLooks) {
+  std::optional<Channel::Way> way;
+  for (std::uint64_t n = 1; n <= 3; ++n) {
+    way = channel_.post_and_keep(n, request(n), epoch_, way);
+    ASSERT_EQ(way, Channel::Way::kRing);
+  }
+  for (std::uint64_t n = 1; n <= 3; ++n) {
+    EXPECT_EQ(sequence_of(next_in_ring()), n);
+    answer_by_ring(n, n * 10);
+  }
+  for (std::uint64_t n = 1; n <= 3; ++n) EXPECT_EQ(value_of(channel_.take(n, epoch_, soon())), n * 10);
+}
+
+TEST_F(RingLine, WhatIsKeptOvertakesNothing) {
+  requests_->fall_asleep();
+  auto way = channel_.post_and_keep(1, request(1), epoch_);
+  ASSERT_EQ(way, Channel::Way::kSocket);
+  requests_->wake_up();
+  EXPECT_EQ(channel_.post_and_keep(2, request(2), epoch_, way), Channel::Way::kSocket) << "the first may be unread";
+  way = channel_.post_and_keep(3, request(3), epoch_);
+  ASSERT_EQ(way, Channel::Way::kRing) << "after nothing";
+  EXPECT_EQ(sequence_of(next_in_ring()), 3u);
+  ASSERT_TRUE(requests_->fall_asleep());
+  EXPECT_EQ(channel_.post_and_keep(4, request(4), epoch_, way), std::nullopt);
+  EXPECT_TRUE(channel_.is_open());
+  EXPECT_EQ(channel_.take(4, epoch_, soon()).outcome, Outcome::kLost) << "it was not sent";
+}
+
+TEST_F(RingLine, ABrokerThatLooksIsNotRung) {
+  std::thread broker([&] {
+    for (std::uint64_t n = 1; n <= 1000; ++n) {
+      EXPECT_EQ(sequence_of(next_in_ring()), n);
+      answer_by_ring(n, n);
+    }
+  });
+  for (std::uint64_t n = 1; n <= 1000; ++n) EXPECT_EQ(value_of(channel_.call(n, request(n), soon())), n);
+  broker.join();
+  EXPECT_FALSE(reader_.next());
+  EXPECT_TRUE(reader_.read(*broker_));
+  EXPECT_FALSE(reader_.next()) << "nothing came by the socket";
+}
+
+TEST_F(RingLine, AClientThatSleepsIsWoken) {
+  std::thread broker([&] {
+    next_in_ring();
+    EXPECT_TRUE(test::eventually([&] { return memory_.control().replies_asleep.load() == 1; }));
+    answer_by_ring(3, 33);
+  });
+  const auto result = channel_.call(3, request(3), soon());
+  broker.join();
+  ASSERT_EQ(result.outcome, Outcome::kReplied);
+  EXPECT_EQ(value_of(result), 33u);
+}
+
+TEST_F(RingLine, WhatDoesNotFitGoesThroughTheSocket) {
+  std::uint64_t n = 0;
+  while (memory_.control().requests_tail.load() + 100 < kCommandRingWords) {
+    ++n;
+    channel_.post(request(n), epoch_);
+  }
+  const Frame large(2000, std::byte{1});
+  ++n;
+  EXPECT_TRUE(channel_.post(large, epoch_));
+  for (;;) {
+    const Frame frame = next_request();
+    ASSERT_FALSE(frame.empty());
+    if (frame.size() == large.size()) break;
+  }
+}
+
+TEST_F(RingLine, RepliesThatNoBrokerWritesLoseTheLine) {
+  std::thread broker([&] {
+    next_in_ring();
+    memory_.control().replies_tail.store(3);       // of no length
+    write_frame(*broker_, message(0, 0), soon());  // a client that looks may have gone by now
+  });
+  EXPECT_EQ(channel_.call(5, request(5), soon()).outcome, Outcome::kLost);
+  broker.join();
+}
+
+TEST_F(RingLine, ALostLinesRequestsAreNotTheNextOnes) {
+  EXPECT_TRUE(channel_.post(request(1), epoch_));
+  channel_.drop(epoch_);
+  EXPECT_FALSE(channel_.post(request(2), epoch_)) << "the rings are not touched any more";
+  take_rings();
+  EXPECT_TRUE(channel_.post(request(3), epoch_));
+  EXPECT_EQ(sequence_of(next_in_ring()), 3u);
+}
+
+TEST_F(RingLine, ManyThreadsShareTheRings) {
+  constexpr std::uint64_t kThreads = 4;
+  constexpr std::uint64_t kCalls = 500;
+  std::thread broker([&] {
+    for (std::uint64_t n = 0; n < kThreads * kCalls; ++n) {
+      const Frame frame = next_in_ring();
+      ASSERT_FALSE(frame.empty());
+      answer_by_ring(sequence_of(frame), sequence_of(frame) * 2);
+      if (n % 64 == 0) reader_.read(*broker_);  // doorbells
+      while (reader_.next()) {
+      }
+    }
+  });
+  std::vector<std::thread> threads;
+  for (std::uint64_t t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&, t] {
+      for (std::uint64_t i = 0; i < kCalls; ++i) {
+        const std::uint64_t sequence = 1 + t * kCalls + i;
+        const auto result = channel_.call(sequence, request(sequence), soon());
+        ASSERT_EQ(result.outcome, Outcome::kReplied);
+        ASSERT_EQ(value_of(result), sequence * 2);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  broker.join();
 }
 
 }  // namespace

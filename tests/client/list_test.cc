@@ -1,3 +1,13 @@
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <iostream>
+#include <map>
+#include <random>
+#include <set>
 #include <thread>
 
 #include "tests/client/with_broker.h"
@@ -5,7 +15,51 @@
 namespace tensorbroker {
 namespace {
 
-using Listing = WithBroker;
+class Listing : public WithBroker {
+ protected:
+  std::vector<std::string> names(std::string_view prefix) const {
+    std::vector<std::string> listed;
+    for (const Info& info : client_.list(prefix)) listed.push_back(info.name);
+    return listed;
+  }
+};
+
+// Another process that puts, replaces and deletes until it is destroyed: names of two kinds, so that entries pass from
+// the one to the other and the index is rebuilt, but none of the fixed ones is ever absent.
+class Writer {
+ public:
+  static constexpr std::size_t kNames = 40;
+
+  Writer(const ConnectOptions& options, unsigned seed) : pid_(fork()) {
+    if (pid_ != 0) return;
+    try {
+      write(options, seed);
+    } catch (const std::exception&) {
+      _exit(1);
+    }
+  }
+  ~Writer() {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+ private:
+  [[noreturn]] static void write(const ConnectOptions& options, unsigned seed) {
+    Client client = Client::connect(options);
+    std::mt19937 random(seed);
+    const std::int64_t value = 1;
+    const Tensor data = from_blob(&value, {1}, kInt64);
+    for (int i = 0;; ++i) {
+      client.put("fixed/" + std::to_string(random() % kNames), data);
+      client.put("other/" + std::to_string(i), data);
+      if (i >= 20) client.remove("other/" + std::to_string(i - 20));
+    }
+  }
+
+  pid_t pid_;
+};
 
 TEST_F(Listing, SaysWhatIsThereSortedByName) {
   client_.put("b/2", counting({2, 3}), {.overwrite = true, .metadata = R"({"k": 1})"});
@@ -32,6 +86,48 @@ TEST_F(Listing, CountsHolders) {
   EXPECT_EQ(client_.holders(client_.list("w")[0]), 1u);
 }
 
+// Against what a plain walk over all the names says; some are as long as names can be, or have one prefix in common.
+TEST_F(Listing, IsOfTheNamesThatBeginWithThePrefix) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  std::set<std::string> all;
+  while (all.size() < 300) {
+    std::string name = random() % 3 == 0 ? std::string(random() % 230 + 1, 'a') : "";
+    for (std::size_t i = random() % 24 + 1; i > 0; --i) name += "ab/"[random() % (name.empty() ? 2 : 3)];
+    if (name.back() != '/' && name.find("//") == std::string::npos) all.insert(name);
+  }
+  for (const std::string& name : all) client_.put(name, counting({1}));
+  for (int i = 0; i < 300; ++i) {
+    auto of = all.begin();
+    std::advance(of, random() % all.size());
+    const std::string prefix = of->substr(0, random() % (of->size() + 1)) + (random() % 4 == 0 ? "b" : "");
+    std::vector<std::string> wanted;
+    std::copy_if(all.begin(), all.end(), std::back_inserter(wanted),
+                 [&](const std::string& name) { return name.starts_with(prefix); });
+    ASSERT_EQ(names(prefix), wanted) << "of \"" << prefix << '"';
+  }
+  EXPECT_EQ(names(std::string(300, 'a')), std::vector<std::string>());
+}
+
+TEST_F(Listing, NeverMissesANameWhileEntriesPassFromNameToName) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  for (std::size_t i = 0; i < Writer::kNames; ++i) client_.put("fixed/" + std::to_string(i), counting({1}));
+  const std::vector<std::string> fixed = names("fixed/");
+  ASSERT_EQ(fixed.size(), Writer::kNames);
+  const std::uint64_t published = client_.stats().counters.at("publications");
+  const Writer writer(broker_.connect_options(), seed);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(3);
+  for (int round = 0; std::chrono::steady_clock::now() < end; ++round) {
+    ASSERT_EQ(names("fixed/"), fixed) << "round " << round;
+  }
+  const std::map<std::string, std::uint64_t> counters = client_.stats().counters;
+  EXPECT_GT(counters.at("publications"), published + 1000);
+  std::cout << "[ writer   ] " << counters.at("publications") - published << " publications, "
+            << counters.at("index_rebuilds") << " rebuilds\n";
+}
+
 TEST_F(Listing, NeverMissesANameThatIsAlwaysThere) {
   for (int i = 0; i < 50; ++i) client_.put("fixed/" + std::to_string(i), counting({1}));
   std::atomic<bool> done{false};
@@ -42,7 +138,9 @@ TEST_F(Listing, NeverMissesANameThatIsAlwaysThere) {
       if (i >= 100) client_.remove("passing/" + std::to_string(i - 100));
     }
   });
-  for (int round = 0; round < 200; ++round) ASSERT_EQ(client_.list("fixed/").size(), 50u) << "round " << round;
+  for (int round = 0; round < 200 && !HasFailure(); ++round) {
+    EXPECT_EQ(client_.list("fixed/").size(), 50u) << "round " << round;
+  }
   done.store(true);
   writer.join();
 }

@@ -144,6 +144,67 @@ TEST_F(Memory, ReservedPagesServeLaterPuts) {
   EXPECT_EQ(client_.stats().counters.at("grants"), grants);
 }
 
+// Of the extents that this process has mapped: bytes that its page tables have.
+std::uint64_t populated_bytes() {
+  std::ifstream smaps("/proc/self/smaps");
+  std::uint64_t kib = 0;
+  bool is_extent = false;
+  for (std::string line; std::getline(smaps, line);) {
+    const bool is_mapping = line[line.find(' ') - 1] != ':';
+    if (is_mapping) is_extent = line.find(" rw-s ") != std::string::npos && line.find(".arena.") != std::string::npos;
+    if (is_extent && line.starts_with("Rss:")) kib += std::stoull(line.substr(4));
+  }
+  return kib << 10;
+}
+
+long faults_of_this_thread() {
+  rusage usage{};
+  getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_minflt;
+}
+
+TEST_F(Memory, APutIntoReservedPagesTakesNoPageFaults) {
+  constexpr std::int64_t kElements = 16 << 20;  // 64 MiB
+  const Tensor source = counting({kElements});
+  const long begin = faults_of_this_thread();
+  client_.put("unreserved", source);
+  const long unreserved = faults_of_this_thread() - begin;
+  const std::uint64_t before = populated_bytes();
+  client_.reserve(4 * kElements);
+  ASSERT_TRUE(test::eventually([&] { return populated_bytes() >= before + 4 * kElements; }))
+      << "reserve() has them mapped in the background";
+  const long ready = faults_of_this_thread();
+  Tensor put = client_.put("reserved", source);
+  EXPECT_LE(faults_of_this_thread() - ready, 64)
+      << "of " << 4 * kElements / 4096 << " pages; unreserved " << unreserved;
+  EXPECT_EQ(put.const_data_ptr<float>()[kElements - 1], static_cast<float>(kElements - 1));
+}
+
+// The thread that fills the page tables is the writer's helper: whoever ends, forks, or lets go of the memory meanwhile
+// need not know of it.
+TEST_F(Memory, AnExtentThatIsBeingPopulatedMayGoAtAnyTime) {
+  for (int i = 0; i < 20; ++i) {
+    Client other = broker_.connect();
+    other.reserve(32 << 20);
+    if (i % 2 == 0) {
+      const pid_t child = fork();
+      if (child == 0) _exit(other.stats().sessions > 0 ? 0 : 1);
+      int status = -1;
+      waitpid(child, &status, 0);
+      EXPECT_EQ(status, 0);
+    }
+    other.close();
+  }
+}
+
+TEST_F(Memory, PagesArePreparedOnceAClientIsThereAndAreNotUsed) {
+  const std::uint64_t wanted = client_.stats().limits.at("prepared");
+  EXPECT_GT(wanted, 0u);
+  EXPECT_TRUE(test::eventually([&] { return client_.stats().counters.at("warm_bytes") >= wanted; }));
+  EXPECT_EQ(client_.stats().used, 0u);
+  EXPECT_EQ(client_.stats().free, client_.stats().capacity);
+}
+
 // Mounts a tmpfs of so many bytes over /dev/shm, in namespaces of this process's own.
 bool have_small_shm(const std::string& size) {
   const uid_t uid = geteuid();

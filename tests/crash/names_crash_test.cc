@@ -133,26 +133,83 @@ TEST_F(NamesCrash, ReclaimOfWhatTheDeadLeft) {
   kill_everywhere(s);
 }
 
-// Tombstones fill the index: the next name that finds none in its way is put into a rebuilt one.
-TEST_F(NamesCrash, CompactionOfTheIndex) {
-  options.max_tensors = 256;  // an index of 2,048 cells
-  const auto pass_by = [this](int n) {
+// Tombstones fill the index, so that it is rebuilt, a slice with each new name; the last slice puts it in force.
+class RebuildCrash : public NamesCrash {
+ protected:
+  void SetUp() override {
+    NamesCrash::SetUp();
+    options.max_tensors = 256;  // an index of 2,048 cells
+    begin([&] {
+      put_those_that_stay();
+      while (store->statistics().index_rebuilds == 0) pass_by(++last_);
+    });
+  }
+
+  void put_those_that_stay() {
+    put("a", 1);
+    put("b", 5);
+  }
+  void pass_by(int n) {
     put("gone" + std::to_string(n), 6);
     remove("gone" + std::to_string(n));
+  }
+  // `s` when so many slices are left to do.
+  Scenario before_the_end(int slices, Scenario s) {
+    s.prepare = [this, slices, prepare = s.prepare] {
+      put_those_that_stay();
+      for (int n = 0; n <= last_ - slices; ++n) pass_by(n);
+      ASSERT_EQ(store->statistics().index_rebuilds, 0u);
+      prepare();
+    };
+    return s;
+  }
+  // Of a name that is new: this does the next slice.
+  Scenario new_name() {
+    return {.prepare = [this] { request_ = draft("new", 2); },
+            .operate = [this] { publish(request_); },
+            .repeat = [this] { put(request_); },
+            .before = {{"a", 1}, {"b", 5}},
+            .after = {{"a", 1}, {"b", 5}, {"new", 2}}};
+  }
+
+  int last_ = -1;
+};
+
+TEST_F(RebuildCrash, FirstSlice) { kill_everywhere(before_the_end(2048 / 16 + 2048 / 512, new_name())); }
+
+TEST_F(RebuildCrash, SliceThatMovesNames) { kill_everywhere(before_the_end(64, new_name())); }
+
+TEST_F(RebuildCrash, LastSlice) { kill_everywhere(before_the_end(1, new_name())); }
+
+// The new index knows of what has changed since it was given the names.
+TEST_F(RebuildCrash, LastSliceAfterMovedNamesHaveChanged) {
+  Scenario s = new_name();
+  s.prepare = [this, prepare = s.prepare] {
+    put("a", 3);
+    remove("b");
+    prepare();
   };
-  int last = -1;
-  begin([&] {
-    put("other", 9);
-    put("kept", 5);
-    while (store->statistics().index_rebuilds == 0) pass_by(++last);
-  });
-  Scenario s = publication("gone" + std::to_string(last), 1, [this, pass_by, last] {
-    put("kept", 5);
-    for (int n = 0; n < last; ++n) pass_by(n);
-    ASSERT_EQ(store->statistics().index_rebuilds, 0u);
-  });
-  s.before["kept"] = s.after["kept"] = 5;
-  kill_everywhere(s);
+  s.before = {{"a", 3}};
+  s.after = {{"a", 3}, {"new", 2}};
+  kill_everywhere(before_the_end(1, s));
+}
+
+TEST_F(RebuildCrash, ReplacementOfAMovedName) {
+  Scenario s = new_name();
+  s.prepare = [this] { request_ = draft("a", 2); };
+  s.after = {{"a", 2}, {"b", 5}};
+  kill_everywhere(before_the_end(1, s));
+}
+
+TEST_F(RebuildCrash, DeletionOfAMovedName) {
+  kill_everywhere(before_the_end(1, {.prepare =
+                                         [this] {
+                                           sequence_ = next_sequence++;
+                                           deleted_ = generation(reader->entry_of("a"));
+                                         },
+                                     .operate = [this] { store->remove(owner, sequence_, "a", deleted_); },
+                                     .before = {{"a", 1}, {"b", 5}},
+                                     .after = {{"b", 5}}}));
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ BUILD = ROOT / "build" / "fuzz"
 CORPUS = ROOT / "tests" / "fuzz" / "corpus"
 CRASHES = BUILD / "crashes"
 SHARED_MEMORY = Path("/dev/shm")
-TARGETS = ("header", "segment", "control", "session", "index", "safetensors", "handle", "python")
+TARGETS = ("header", "segment", "control", "session", "ring", "index", "safetensors", "handle", "python")
 # The broker's own handlers meet the faults of truncated segments. Leaks are looked for once, at the end.
 ASAN_OPTIONS = "handle_sigbus=0:detect_leaks=1:quarantine_size_mb=16:malloc_context_size=8"
 GRACE = 120  # seconds beyond its time after which a target is ended

@@ -112,6 +112,7 @@ void write_all(const std::filesystem::path& corpus) {
   write_segments({corpus, "segment"});
   Folder(corpus, "control").write_random(24, 400);
   Folder(corpus, "session").write_random(24, 400);
+  Folder(corpus, "ring").write_random(24, 300);
   Folder(corpus, "index").write_random(24, 40);
   Folder(corpus, "python").write_random(24, 120);
 }

@@ -47,7 +47,8 @@ bool is_silent(const std::vector<std::byte>& frame) {
 
 }  // namespace
 
-void Sink::send(const flatbuffers::FlatBufferBuilder& message, std::vector<broker::SegmentFile> /*along*/) {
+void Sink::send(const flatbuffers::FlatBufferBuilder& message, std::vector<broker::SegmentFile> /*along*/,
+                broker::Transport /*way*/) {
   flatbuffers::Verifier verifier(message.GetBufferPointer(), message.GetSize());
   require(verifier.VerifyBuffer<schema::ReplyMessage>(nullptr), "a reply verifies");
   learn(*flatbuffers::GetRoot<schema::ReplyMessage>(message.GetBufferPointer()), facts_);
@@ -62,7 +63,8 @@ World::World()
                            {.mapped = [this](SessionSegment& session) { truncated_.add(session); },
                             .unmapping = [this](SessionSegment& session) { truncated_.remove(session); }})),
       sessions_(loop_, store_, truncated_, [] {}),
-      memory_(std::make_unique<broker::MemoryWork>(loop_, store_, [] {})),
+      memory_(std::make_unique<broker::MemoryWork>(
+          loop_, store_, [] {}, [] { return std::uint64_t{0}; })),
       services_{store_,
                 sessions_,
                 *memory_,
@@ -119,7 +121,8 @@ void World::deliver(std::size_t connection, const std::vector<std::byte>& frame)
   if (to.dispatch == nullptr || frame.empty()) return;
   const std::size_t before = to.sink->replies();
   try {
-    require(to.dispatch->on_frame(frame, broker::Deadline::max()), "a turn without an end is long enough");
+    require(to.dispatch->on_frame(frame, broker::Transport::kSocket, broker::Deadline::max()),
+            "a turn without an end is long enough");
     wait_for(*to.sink, before + (is_silent(frame) ? 0 : 1));
   } catch (const broker::ProtocolError&) {
     to.sink->close({});

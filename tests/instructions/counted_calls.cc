@@ -19,6 +19,7 @@ namespace {
 constexpr int kLive = 1000;  // tensors, each of 4 KiB
 constexpr int kElements = 1024;
 constexpr int kMembers = 300;
+constexpr int kMany = 100;
 constexpr int kWarm = 1100;  // rounds before those that are counted: every page and name was seen once
 
 using Call = std::function<void(int round)>;
@@ -44,19 +45,38 @@ Call find_what_is_missing() {
   return [](int round) { (void)client().find(round % 2 == 0 ? "missing" : "another"); };
 }
 
-Call get_bundle() {
+void put_bundle() {
   const std::vector<float> data(kElements, 1.0F);
   std::vector<Bundle::Member> members;
   for (int i = 0; i < kMembers; ++i) {
     members.emplace_back("layer" + std::to_string(i), from_blob(data.data(), {kElements}, kFloat32));
   }
   client().put_bundle("bundle", members);
+}
+
+Call get_bundle() {
+  put_bundle();
   return [](int) { (void)client().get_bundle("bundle"); };
+}
+
+Call get_every_view() {
+  put_bundle();
+  return [](int) { (void)client().get_bundle("bundle").members(); };
 }
 
 Call put() {
   return [data = std::vector<float>(kElements, 1.0F)](int round) {
     client().put(name_of(round), from_blob(data.data(), {kElements}, kFloat32));
+  };
+}
+
+// A hundred in every hundredth round.
+Call put_many() {
+  static const std::vector<float> data(kElements, 1.0F);
+  std::vector<Bundle::Member> tensors;
+  for (int i = 0; i < kMany; ++i) tensors.emplace_back(name_of(i), from_blob(data.data(), {kElements}, kFloat32));
+  return [tensors](int round) {
+    if ((round + 1) % kMany == 0) client().put_many(tensors);
   };
 }
 
@@ -71,7 +91,9 @@ std::map<std::string, Call (*)()> calls() {
   return {{"get", get},
           {"find what is missing", find_what_is_missing},
           {"get a bundle of 300", get_bundle},
+          {"get every view of a bundle of 300", get_every_view},
           {"put 4 KiB", put},
+          {"put many of 4 KiB", put_many},
           {"put and remove 4 KiB", put_and_remove}};
 }
 

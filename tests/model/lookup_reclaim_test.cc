@@ -14,6 +14,7 @@
 #include "broker/name_index.h"
 #include "broker/publication.h"
 #include "broker/reclaim.h"
+#include "proto/glance.h"
 #include "proto/lookup.h"
 #include "tests/model/explorer.h"
 
@@ -23,7 +24,8 @@ namespace {
 #include "tests/model/world.inl"
 
 std::string text(const std::vector<Op>& ops) {
-  static const char* const kNames[] = {"put a", "put b", "delete a", "rebuild", "overwrite old index"};
+  static const char* const kNames[] = {"put a",   "put b",          "delete a",
+                                       "rebuild", "half a rebuild", "overwrite old index"};
   std::string out;
   for (const Op op : ops) out += std::string(out.empty() ? "" : ", ") + kNames[static_cast<int>(op)];
   return out;
@@ -35,7 +37,8 @@ std::vector<std::vector<Op>> programs(std::size_t length) {
   for (std::size_t i = 0; i < length; ++i) {
     std::vector<std::vector<Op>> longer;
     for (const auto& ops : all) {
-      for (const Op op : {Op::kPutA, Op::kPutB, Op::kDeleteA, Op::kRebuild, Op::kOverwriteOldIndex}) {
+      for (const Op op :
+           {Op::kPutA, Op::kPutB, Op::kDeleteA, Op::kRebuild, Op::kHalfARebuild, Op::kOverwriteOldIndex}) {
         longer.push_back(ops);
         longer.back().push_back(op);
       }
@@ -77,6 +80,16 @@ TEST(LookupAgainstReclaim, AnIndexThatIsRebuiltUnderAReader) {
                       {.readers = 1, .preemptions = 3});
 }
 
+// Names that change when the rebuild has passed their cells, and when it has not.
+TEST(LookupAgainstReclaim, NamesThatChangeDuringARebuild) {
+  for (const auto& ops :
+       {std::vector{Op::kHalfARebuild, Op::kPutA, Op::kPutB, Op::kRebuild, Op::kPutA},
+        std::vector{Op::kHalfARebuild, Op::kDeleteA, Op::kPutA, Op::kRebuild, Op::kDeleteA},
+        std::vector{Op::kPutB, Op::kDeleteA, Op::kHalfARebuild, Op::kPutB, Op::kPutA, Op::kRebuild, Op::kPutB}}) {
+    expect_no_violation(ops, {.readers = 1, .preemptions = 2});
+  }
+}
+
 TEST(LookupAgainstReclaim, ByHandle) {
   for (const auto& ops : programs(2)) expect_no_violation(ops, {.preemptions = 2, .by_handle = true});
 }
@@ -87,6 +100,15 @@ TEST(LookupAgainstReclaim, AForkWhileSomethingIsHeld) {
     expect_no_violation(ops, {.preemptions = 3, .forks = true});
     expect_no_violation(ops, {.preemptions = 2, .forks = true, .memory = model::Memory::kStoreBuffers});
   }
+}
+
+// What a listing passes by without a lease, while its entry serves one name and another.
+TEST(LookupAgainstReclaim, AListing) {
+  for (const auto& ops : programs(2)) {
+    expect_no_violation(ops, {.preemptions = 2, .lists = true});
+    expect_no_violation(ops, {.preemptions = 2, .lists = true, .memory = model::Memory::kStoreBuffers});
+  }
+  expect_no_violation({Op::kPutA, Op::kPutB, Op::kPutA, Op::kPutB}, {.preemptions = 2, .lists = true});
 }
 
 // On a machine that delays stores, as all do, until a fence or a seq_cst store.
@@ -100,13 +122,15 @@ TEST(LookupAgainstReclaim, WithStoreBuffers) {
 // Readers that look while the broker is killed after any of its stores, and its successor adopts.
 TEST(LookupAgainstReclaim, ABrokerKilledAfterEveryStore) {
   int kills = 0;
-  for (const auto& ops : {std::vector{Op::kPutA}, std::vector{Op::kDeleteA, Op::kPutB},
-                          std::vector{Op::kPutA, Op::kPutB}, std::vector{Op::kRebuild, Op::kPutA}}) {
+  for (const auto& ops :
+       {std::vector{Op::kPutA}, std::vector{Op::kDeleteA, Op::kPutB}, std::vector{Op::kPutA, Op::kPutB},
+        std::vector{Op::kRebuild, Op::kPutA}, std::vector{Op::kHalfARebuild, Op::kPutA, Op::kRebuild, Op::kDeleteA}}) {
     bool was_killed = true;
     for (int stores = 0; was_killed; ++stores) {
       was_killed = false;
       SCOPED_TRACE("killed after " + std::to_string(stores) + " stores");
       expect_no_violation(ops, {.preemptions = 1, .kill_after = stores, .was_killed = &was_killed});
+      expect_no_violation(ops, {.preemptions = 1, .lists = true, .kill_after = stores});
       kills += was_killed ? 1 : 0;
     }
   }

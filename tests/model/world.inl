@@ -11,12 +11,15 @@ constexpr std::uint64_t kHashB = 0x1111111100000004;
 constexpr std::size_t kEntries = 3;
 constexpr std::size_t kCells = 4;
 constexpr std::uint64_t kAbsent = 0;
+// A rebuild has a slice that empties the cells, and one for each cell; half of one has passed the first cell.
+constexpr broker::IndexSlice kSlice{.emptied = kCells, .moved = 1};
+constexpr int kHalf = 2;
 
 // What is published at the start, under the first name.
 constexpr EntryId kFirstEntry = 0;
 constexpr std::uint64_t kFirstGeneration = live(100 << 1);
 
-enum class Op { kPutA, kPutB, kDeleteA, kRebuild, kOverwriteOldIndex };
+enum class Op { kPutA, kPutB, kDeleteA, kRebuild, kHalfARebuild, kOverwriteOldIndex };
 
 // A catalog of three entries, one broker, one or two readers, the first of which may fork.
 class World {
@@ -73,9 +76,10 @@ class World {
           broker_delete(kHashA);
           break;
         case Op::kRebuild:
-          rebuilding_ = true;
-          names_.rebuild([](std::uint8_t, std::uint64_t) {});
-          rebuilding_ = false;
+          rebuild(-1);
+          break;
+        case Op::kHalfARebuild:
+          rebuild(kHalf);
           break;
         case Op::kOverwriteOldIndex:
           overwrite_old_index();
@@ -110,6 +114,21 @@ class World {
     }
     reader.held = kNoEntry;
     release_lease(reader.leases[0], entries_[id], ring);
+  }
+
+  // A reader that walks the index, and passes by what a glance says is not "a".
+  void list_names(std::size_t r) {
+    Reader& reader = readers_[r];
+    reader.seen = {current_};
+    reader.in_call = true;
+    const std::uint64_t root = root_.index.load(std::memory_order_seq_cst);
+    int met = 0;
+    for (const Word& word : index_[IndexRoot::unpack(root).region]) met += is_surely_not_a(word) ? 0 : 1;
+    const bool in_force = root_.index.load(std::memory_order_seq_cst) == root;
+    reader.in_call = false;
+    if (in_force && met == 0 && !reader.seen.contains(kAbsent)) {
+      model::report("a name that was always there was passed by");
+    }
   }
 
   // A reader that has a handle to what is there at the start.
@@ -184,6 +203,14 @@ class World {
     return entries_[id].name_hash.load(std::memory_order_relaxed) == kHashA;
   }
 
+  bool is_surely_not_a(const Word& word) const {
+    const std::uint64_t cell = word.load(std::memory_order_relaxed);
+    if (!cell_is_entry(cell)) return true;
+    const BasicEntry<Word>& entry = entries_[cell_entry(cell)];
+    std::uint64_t hash = 0;
+    return glance(word, cell, entry, [&] { hash = entry.name_hash.load(std::memory_order_relaxed); }) && hash != kHashA;
+  }
+
   // What the index says of "a", by looking at it whole.
   std::uint64_t version_in_index() const {
     const IndexRoot root = IndexRoot::unpack(root_.index.peek());
@@ -198,7 +225,7 @@ class World {
 
   // A rebuild changes nothing of what is there, whatever the index says meanwhile.
   void note_current() {
-    if (rebuilding_) return;
+    if (in_rebuild_) return;
     current_ = version_in_index();
     for (Reader& reader : readers_) {
       if (reader.in_call) reader.seen.insert(current_);
@@ -221,7 +248,7 @@ class World {
             .generation = live(next_generation_++ << 1),
             .replaced = place.entry,
             .replaced_generation = place.entry == kNoEntry ? 0 : entries_[place.entry].generation.peek()});
-    names_.changed(before, after);
+    names_.changed(place.cell, before, after);
     if (hash == kHashA) current_ = version_in_index();
   }
 
@@ -234,14 +261,24 @@ class World {
             .cell_value = kTombstone,
             .replaced = place.entry,
             .replaced_generation = entries_[place.entry].generation.peek()});
-    names_.changed(before, kTombstone);
+    names_.changed(place.cell, before, kTombstone);
+  }
+
+  // So many slices of it; below 0: to the end.
+  void rebuild(int slices) {
+    in_rebuild_ = true;
+    for (bool done = false; !done && slices != 0; --slices) {
+      done = names_.advance([](unsigned, std::uint64_t, std::uint64_t) {});
+      half_rebuilt_ = !done;
+    }
+    in_rebuild_ = false;
   }
 
   // What is unlinked and was not freed is retired; nothing is known of what the other one had in mind.
   void adopt() {
     if (const auto intent = broker::read_intent(root_.intent)) broker::carry_out(view_, record_, *intent);
-    rebuilding_ = false;
-    names_ = BasicNameIndex<Word>(view_);
+    in_rebuild_ = half_rebuilt_ = false;
+    names_ = BasicNameIndex<Word>(view_, kSlice);
     std::set<EntryId> named;
     names_.count([&](std::uint64_t, std::uint64_t cell) { named.insert(cell_entry(cell)); });
     free_.clear();
@@ -270,6 +307,7 @@ class World {
 
   // The region that no root names is the broker's to use again: readers of a stale root may meet anything in it.
   void overwrite_old_index() {
+    if (half_rebuilt_) return;
     auto& old = index_[1 - IndexRoot::unpack(root_.index.peek()).region];
     for (Word& cell : old) cell.store(make_cell(kHashA, static_cast<EntryId>(sequence_ % kEntries)));
   }
@@ -293,7 +331,7 @@ class World {
   std::array<std::array<Word, kCells>, 2> index_;
   BasicSessionRecord<Word> record_;
   BasicCatalogView<Word> view_;
-  BasicNameIndex<Word> names_{init_view()};
+  BasicNameIndex<Word> names_{init_view(), kSlice};
   std::vector<BasicLeaseTable<Word>> tables_;
   std::vector<Reader> readers_;
   Reader heir_;  // of the first reader
@@ -303,7 +341,8 @@ class World {
   std::uint64_t sequence_ = 0;
   std::uint64_t current_ = kAbsent;
   bool was_killed_ = false;
-  bool rebuilding_ = false;
+  bool in_rebuild_ = false;
+  bool half_rebuilt_ = false;
 
   BasicCatalogView<Word> init_view() {
     return {.root = &root_,
@@ -313,12 +352,13 @@ class World {
   }
 };
 
-// How a case is explored. `by_handle`, `forks`: the first reader opens a handle, or forks, instead.
+// How a case is explored. `by_handle`, `forks`, `lists`: the first reader opens a handle, forks, or lists instead.
 struct Bounds {
   std::size_t readers = 1;
   int preemptions = 3;
   bool by_handle = false;
   bool forks = false;
+  bool lists = false;
   model::Memory memory = model::Memory::kSequential;
   bool until_violation = false;
   int kill_after = -1;           // stores of the broker; below 0: it lives
@@ -345,6 +385,8 @@ inline model::Exploration explore_world(const std::vector<Op>& ops, const Bounds
                 [world] { world->open_use_release(0, world->first_entry(), world->first_generation()); });
           } else if (bounds.forks && r == 0) {
             program.fibers.emplace_back([world] { world->get_fork_use_release(0); });
+          } else if (bounds.lists && r == 0) {
+            program.fibers.emplace_back([world] { world->list_names(0); });
           } else {
             program.fibers.emplace_back([world, r] { world->get_use_release(r); });
           }

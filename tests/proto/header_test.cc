@@ -43,6 +43,47 @@ TEST(Header, CarriesTensorsAndMetadata) {
   EXPECT_EQ(header.metadata()->str(), R"({"step": 1})");
 }
 
+bool flatbuffers_verifies(const std::vector<std::byte>& bytes) {
+  flatbuffers::Verifier verifier(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+  return verifier.VerifyBuffer<schema::Header>(nullptr);
+}
+
+TEST(Header, OfATensorAloneReadsAsItWasWrittenInAnyNumberOfDimensions) {
+  for (std::int64_t dims = 0; dims <= 12; ++dims) {
+    TensorSpec spec = tensor({}, {});
+    spec.dtype = dims % 2 == 0 ? kBFloat16 : kBool;
+    for (std::int64_t i = 0; i < dims; ++i) {
+      spec.sizes.push_back(i % 3 + 1);
+      spec.strides.push_back(100 + i);
+    }
+    const auto bytes = encode_header({&spec, 1}, {});
+    ASSERT_TRUE(flatbuffers_verifies(bytes)) << dims;
+    const schema::TensorSpec& read = *check_header(bytes, 1 << 20, false).tensors()->Get(0);
+    EXPECT_EQ(static_cast<DType>(read.dtype()), spec.dtype);
+    EXPECT_EQ(std::vector(numbers(read.sizes()).begin(), numbers(read.sizes()).end()), spec.sizes);
+    EXPECT_EQ(std::vector(numbers(read.strides()).begin(), numbers(read.strides()).end()), spec.strides);
+  }
+}
+
+TEST(Header, ThatDiffersInAByteIsTakenOnlyWhereFlatBuffersTakesIt) {
+  for (const auto& spec : {tensor({3}, {1}), tensor({3, 2}, {2, 1}),
+                           tensor(std::vector<std::int64_t>(8, 1), std::vector<std::int64_t>(8, 1))}) {
+    const auto right = encode_header({&spec, 1}, {});
+    for (std::size_t at = 0; at < right.size(); ++at) {
+      for (const int difference : {1, 2, 4, 0x80, 0xff}) {
+        auto bytes = right;
+        bytes[at] ^= static_cast<std::byte>(difference);
+        try {
+          check_header(bytes, 1 << 20, false);
+        } catch (const InvalidArgumentError&) {
+          continue;
+        }
+        EXPECT_TRUE(flatbuffers_verifies(bytes)) << "byte " << at << " differs by " << difference;
+      }
+    }
+  }
+}
+
 TEST(Header, TakesWhatLiesWithinTheBlock) {
   EXPECT_EQ(refusal({tensor({2, 3}, {3, 1})}, 24, false), "");
   EXPECT_EQ(refusal({tensor({}, {})}, 4, false), "") << "0-d";

@@ -9,9 +9,11 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,6 +39,21 @@ def expect_within(seconds: float, look: Callable[[], Any], wanted: Any) -> None:
     while (found := look()) != wanted and time.monotonic() < deadline:
         time.sleep(0.01)
     assert found == wanted, f"{found!r} instead of {wanted!r}"
+
+
+def in_thread(function: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
+    """Run the function beside; its result, or what it raised, is put into the list."""
+    results: list[object] = []
+
+    def run() -> None:
+        try:
+            results.append(function())
+        except BaseException as error:
+            results.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, results
 
 
 def segments(instance_prefix: str) -> Counter[str]:
@@ -175,6 +192,16 @@ class Broker:
         assert self.process is not None
         self.process.send_signal(number)
         self.process.wait(LIMIT)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Keep it from running in the meantime."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            expect_within(LIMIT, lambda: ") T " in Path(f"/proc/{self.pid}/stat").read_text(), True)
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     def stop(self) -> None:
         """End it in good order; where it was killed, by way of a successor, which cleans up."""

@@ -35,10 +35,11 @@ def number(rng: random.Random) -> int:
 
 
 def factors(count: int, rng: random.Random) -> list[int]:
-    """Return sizes whose product it is."""
-    shape = []
+    """Return sizes whose product it is; few are 1, since torch sets no limit to their number and this package does."""
+    shape: list[int] = []
     while count > 1:
-        factor = rng.choice([f for f in range(1, min(count, 12) + 1) if count % f == 0] + [count])
+        smallest = 1 if len(shape) < 8 else 2
+        factor = rng.choice([f for f in range(smallest, min(count, 12) + 1) if count % f == 0] + [count])
         shape.append(factor)
         count //= factor
     return shape

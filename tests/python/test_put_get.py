@@ -1,13 +1,15 @@
 """Putting, getting, replacing, deleting, listing."""
 
 import json
+import resource
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorbroker as tb
 import torch
-from support import run
+from support import LIMIT, Broker, expect_within, run
 
 
 def test_what_was_put_is_what_is_got(client: tb.Client) -> None:
@@ -111,6 +113,71 @@ def test_replacing(client: tb.Client) -> None:
     assert client.get("x").version == second.version
 
 
+def test_put_many(client: tb.Client) -> None:
+    put = client.put_many({f"rows/{i}": np.full(3, i) for i in range(100)}, dtype="float64", metadata={"step": 7})
+    assert list(put) == [f"rows/{i}" for i in range(100)]
+    assert put["rows/42"].tolist() == [42.0] * 3
+    assert client.get("rows/42").metadata == {"step": 7}
+    assert client.get("rows/99").version == put["rows/99"].version
+    assert client.put_many({}) == {}
+
+
+def test_put_many_refuses_what_is_no_tensor(client: tb.Client) -> None:
+    with pytest.raises(TypeError, match="mapping of names to tensors, not"):
+        client.put_many([("x", [1])])  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"the tensor 'b'.*for bundles call put"):
+        client.put_many({"a": [1], "b": {"w": [1]}})  # type: ignore[dict-item]
+    with pytest.raises(TypeError, match="names are str, not 'int'"):
+        client.put_many({1: [1]})  # type: ignore[dict-item]
+    assert len(client) == 0
+    client.put("a", [1])
+    with pytest.raises(tb.ExistsError, match="'a'"):
+        client.put_many({"a": [2]}, overwrite=False)
+    assert client.get("a").tolist() == [1]
+
+
+def test_put_without_waiting(client: tb.Client) -> None:
+    data = np.zeros(3)
+    for i in range(100):
+        data[:] = i
+        assert client.put(f"rows/{i % 10}", data, dtype="float32", metadata={"step": i}, wait=False) is None  # type: ignore[func-returns-value]
+    assert client.put("model", {"w": data, "deep": {"b": data}}, wait=False) is None  # type: ignore[func-returns-value]
+    client.flush()
+    assert client.get("rows/7").tolist() == [97.0] * 3
+    assert client.get("rows/7").metadata == {"step": 97}
+    assert client.get("model").nested()["deep"]["b"].tolist() == [99.0] * 3
+    client.flush()
+
+
+def test_what_is_seen_to_be_wrong_is_raised_at_once_without_waiting_too(client: tb.Client) -> None:
+    with pytest.raises(tb.OutOfMemoryError):
+        client.put("x", np.zeros(1 << 30), wait=False)
+    client.put("kept", [1])
+    with pytest.raises(tb.ExistsError, match="'kept'"):
+        client.put("kept", [2], overwrite=False, wait=False)
+    client.flush()
+
+
+def test_what_is_refused_without_waiting_is_raised_by_flush(broker: Broker) -> None:
+    """Neither of two finds the name taken, since the broker does not carry out the first before both are sent."""
+    with broker.connect() as client:
+        client.put("warm", [1])
+        with broker.stopped():
+            client.put("x", [1], overwrite=False, wait=False)
+            client.put("x", [2], overwrite=False, wait=False)
+        with pytest.raises(tb.ExistsError, match="'x'"):
+            client.flush()
+        client.flush()
+        assert client.get("x").tolist() == [1]
+
+
+def test_close_flushes(broker: Broker) -> None:
+    with broker.connect() as client, broker.connect() as other:
+        other.put("x", [7], wait=False)
+        other.close()
+        assert client.get("x").tolist() == [7]
+
+
 def test_replaced_by_another_kind(client: tb.Client) -> None:
     client.put("x", [1])
     client.put("x", {"a": [1]})
@@ -200,6 +267,31 @@ def test_a_trainer_that_replaces_its_model_takes_no_more_than_three_versions(cli
 def test_reserve(client: tb.Client) -> None:
     client.reserve("16MiB")
     client.reserve(1 << 20)
+
+
+def populated_bytes() -> int:
+    """Return how much of its extents this process has in its page tables."""
+    found, is_extent = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        fields = line.split()
+        if not fields[0].endswith(":"):
+            is_extent = fields[1] == "rw-s" and ".arena." in line
+        elif is_extent and fields[0] == "Rss:":
+            found += int(fields[1]) << 10
+    return found
+
+
+def test_a_put_into_reserved_pages_takes_no_page_faults(broker: Broker) -> None:
+    data = np.ones(64 << 20, np.uint8)
+    with broker.connect() as client:
+        before = populated_bytes()
+        client.reserve(data.nbytes)
+        expect_within(LIMIT, lambda: populated_bytes() >= before + data.nbytes, True)
+        faults = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        tensor = client.put("reserved", data)
+        assert resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - faults <= 128, f"of {data.nbytes // 4096} pages"
+        assert tensor.numpy()[-1] == 1
+        del tensor
 
 
 def test_module_functions_use_one_client_for_the_process() -> None:

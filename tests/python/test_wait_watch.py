@@ -2,14 +2,13 @@
 
 import os
 import signal
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import tensorbroker as tb
-from support import LIMIT, Program, broker_pid, expect_within, is_running
+from support import LIMIT, Program, broker_pid, expect_within, in_thread, is_running
 
 PUT_ON_COMMAND = """
 import sys, tensorbroker as tb
@@ -26,21 +25,6 @@ def writer(program: Callable[..., Program]) -> Program:
     started: Program = program(PUT_ON_COMMAND)
     assert started.read() == "ready"
     return started
-
-
-def in_thread(function: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
-    """Run the function beside; its result, or what it raised, is put into the list."""
-    results: list[object] = []
-
-    def run() -> None:
-        try:
-            results.append(function())
-        except BaseException as error:
-            results.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, results
 
 
 def test_wait_returns_what_is_there(client: tb.Client) -> None:

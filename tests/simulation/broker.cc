@@ -9,7 +9,8 @@ using broker::MemoryWork;
 Broker::Broker(const broker::Options& options, const broker::Place& place)
     : opened_(open_store(options, place, {})),
       sessions_(loop_, store_, truncated_, [this] { housekeeping_.run(); }),
-      memory_(std::make_unique<MemoryWork>(loop_, store_, [this] { housekeeping_.run(); })),
+      memory_(std::make_unique<MemoryWork>(
+          loop_, store_, [this] { housekeeping_.run(); }, [this] { return store_.arena().file_system_free(); })),
       idle_(loop_, store_, sessions_, [this] { stop_ = Stop{}; }),
       housekeeping_(loop_, store_, sessions_, *memory_, idle_),
       services_{store_,

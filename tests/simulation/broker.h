@@ -22,9 +22,11 @@ class Sink final : public broker::Channel {
  public:
   explicit Sink(pid_t peer) : peer_(peer) {}
 
-  void send(const flatbuffers::FlatBufferBuilder& message, std::vector<broker::SegmentFile> /*along*/) override {
+  void send(const flatbuffers::FlatBufferBuilder& message, std::vector<broker::SegmentFile> /*along*/,
+            broker::Transport /*way*/) override {
     replies.emplace_back(message.GetBufferPointer(), message.GetBufferPointer() + message.GetSize());
   }
+  void use_rings(const CommandRings& /*rings*/) override {}  // what it is sent is handed to its handler
   void close(const std::string& /*reason*/) override { closed = true; }
   broker::Peer peer() const noexcept override { return {.pid = peer_, .uid = Kernel::current()->uid}; }
 

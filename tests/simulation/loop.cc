@@ -42,10 +42,13 @@ std::uint64_t LoopWork::add_watch(int fd, std::function<void()> task) {
   return add({.kind = Kind::kWatch, .fd = fd, .task = std::move(task)});
 }
 
-bool LoopWork::has_tasks() const {
+bool LoopWork::has(Kind kind) const {
   return std::any_of(waiting_.begin(), waiting_.end(),
-                     [](const auto& waiting) { return waiting.second.kind == Kind::kTask; });
+                     [kind](const auto& waiting) { return waiting.second.kind == kind; });
 }
+
+bool LoopWork::has_tasks() const { return has(Kind::kTask); }
+bool LoopWork::has_timers() const { return has(Kind::kTimer); }
 
 bool LoopWork::is_due(const Waiting& waiting) const {
   const Kernel& kernel = *Kernel::current();
@@ -142,5 +145,7 @@ void PageWorker::reserve(std::vector<Range> punch, std::vector<Range> reserve, s
 void PageWorker::punch(std::vector<Range> ranges, std::function<void()> done) {
   jobs_.punch(std::move(ranges), std::move(done));
 }
+
+void PageWorker::prepare(const Range& range, std::function<void(int)> done) { jobs_.prepare(range, std::move(done)); }
 
 }  // namespace tensorbroker::broker

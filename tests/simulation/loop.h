@@ -24,6 +24,7 @@ class LoopWork {
   void clear() { waiting_.clear(); }
 
   bool has_tasks() const;
+  bool has_timers() const;
   // Runs one that is due; false where none is. Posted tasks keep their order.
   bool run_one(Random& random);
 
@@ -37,6 +38,7 @@ class LoopWork {
   };
 
   std::uint64_t add(Waiting waiting);
+  bool has(Kind kind) const;
   bool is_due(const Waiting& waiting) const;
 
   std::map<std::uint64_t, Waiting> waiting_;

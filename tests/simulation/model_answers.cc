@@ -253,9 +253,12 @@ void Model::answered_give_back(std::uint64_t session, const Request& r, const sc
 }
 
 void Model::add_spare(std::uint64_t session, EntryId entry) {
-  if (entries_.contains(entry)) observe_freed();  // just before, for this
+  const auto has_it = [entry](const auto& each) { return each.second.spares.contains(entry); };
+  // What was freed, and who was found dead, just before, for this.
+  if (entries_.contains(entry)) observe_freed();
+  if (std::any_of(sessions_.begin(), sessions_.end(), has_it)) observe_sessions();
   require(!entries_.contains(entry), "a spare is no published entry", entry);
-  for (const auto& [id, other] : sessions_) require(!other.spares.contains(entry), "a spare is one session's", entry);
+  require(std::none_of(sessions_.begin(), sessions_.end(), has_it), "a spare is one session's", entry);
   sessions_.at(session).spares.insert(entry);
 }
 

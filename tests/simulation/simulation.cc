@@ -102,16 +102,11 @@ void Simulation::step_without_broker() {
   if (world_.clients.empty()) return note("there is nobody");
   const std::size_t at = random_.below(world_.clients.size());
   Client& client = *world_.clients[at];
-  if (random_.one_in(20) || is_revoked(client)) {
+  if (random_.one_in(20) || world_.is_revoked(client)) {
     note("a client ends", &client);
     return world_.end_client(at);
   }
   if (client.session != 0) act_offline(client);
-}
-
-// One that did not lock its session has none any more.
-bool Simulation::is_revoked(const Client& client) const {
-  return client.session != 0 && !world_.model.sessions().contains(client.session);
 }
 
 void Simulation::client_step() {
@@ -123,7 +118,7 @@ void Simulation::client_step() {
   if (clients.empty()) return note("there is nobody");
   const std::size_t at = random_.below(clients.size());
   Client& client = *clients[at];
-  if (random_.one_in(1500) || is_revoked(client)) {
+  if (random_.one_in(1500) || world_.is_revoked(client)) {
     note("a client ends", &client);
     return world_.end_client(at);
   }
@@ -159,7 +154,7 @@ void Simulation::handshake(std::size_t at) {
   send(is_welcomed ? "Locked" : client.session == 0 ? "Hello" : "Hello again", client, {request});
   if (client.connection != nullptr || client.session == 0) return;
   // Refused, or lost: one that cannot come back any more ends.
-  if (is_revoked(client) || random_.one_in(4)) world_.end_client(at);
+  if (world_.is_revoked(client) || random_.one_in(4)) world_.end_client(at);
 }
 
 // ---------------------------------------------------------------- what is told

@@ -44,7 +44,6 @@ class Simulation {
   void arm_a_fault();
   void change_the_world();
   void client_step();
-  bool is_revoked(const Client& client) const;
   void handshake(std::size_t client);
   void reconnect(Client& client);
 

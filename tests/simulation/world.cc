@@ -101,7 +101,7 @@ void World::observe() {
 
 // The answers to grants that had to wait.
 void World::collect_grants() {
-  if (awaited_.empty()) was_scarce_for_worker_ = false;
+  if (awaited_.empty()) was_scarce_for_grants_ = false;
   for (auto at = awaited_.begin(); at != awaited_.end();) {
     if (at->connection->sink->replies.empty()) {
       ++at;
@@ -113,7 +113,7 @@ void World::collect_grants() {
     done.connection->sink->replies.erase(done.connection->sink->replies.begin());
     const schema::ReplyItem& item = *verified(reply).items()->Get(0);
     model.answered(done.session, done.request, item,
-                   {.scarce = was_scarce_for_worker_, .alone = true, .was_begun = true});
+                   {.scarce = was_scarce_for_grants_, .alone = true, .was_begun = true});
     for (const auto& client : clients) {
       if (client->process == done.process && client->connection == done.connection) {
         client->learn(done.request, item, std::nullopt);
@@ -138,6 +138,7 @@ void World::end_if_asked() {
 void World::end_instance() {
   broker_->end();
   for (const auto& client : clients) {
+    if (is_revoked(*client)) continue;
     for (const Hold& hold : client->holds) client->check(hold);
   }
   if (broker_->stop()->answered) broker_->stop()->answered();
@@ -150,7 +151,9 @@ void World::end_instance() {
 }
 
 bool World::run_loop() {
+  kernel.take_scarcity();
   if (broker_ == nullptr || !LoopWork::get().run_one(random)) return false;
+  was_scarce_for_grants_ |= kernel.take_scarcity();
   observe();
   return true;
 }
@@ -159,9 +162,9 @@ bool World::run_worker() {
   broker::PageJobs* const jobs = page_jobs();
   if (jobs == nullptr || jobs->empty()) return false;
   kernel.take_scarcity();
-  was_scarce_for_worker_ |= kernel.shm_free() < kAmple;
+  was_scarce_for_grants_ |= kernel.shm_free() < kAmple;
   jobs->work();
-  was_scarce_for_worker_ |= kernel.take_scarcity();
+  was_scarce_for_grants_ |= kernel.take_scarcity();
   return true;
 }
 
@@ -221,7 +224,7 @@ void World::disconnect(Client& client) {
 bool World::handle(const std::shared_ptr<Connection>& to, const std::vector<std::byte>& frame) {
   const auto turn_ends = random.one_in(4) ? broker::Deadline::min() : broker::Deadline::max();
   try {
-    while (!to->dispatch->on_frame(frame, turn_ends)) {
+    while (!to->dispatch->on_frame(frame, broker::Transport::kSocket, turn_ends)) {
     }
     return true;
   } catch (const broker::ProtocolError&) {
@@ -312,6 +315,11 @@ void World::send_frame(Client& client, const std::vector<std::byte>& frame) {
 
 // ---------------------------------------------------------------- looking
 
+// One that did not lock its session has none any more, and holds nothing.
+bool World::is_revoked(const Client& client) const {
+  return client.session != 0 && !model.sessions().contains(client.session);
+}
+
 void World::compare() {
   if (broker_ != nullptr) {
     model.compare();
@@ -320,6 +328,7 @@ void World::compare() {
             kernel.descriptors());
   }
   for (const auto& client : clients) {
+    if (is_revoked(*client)) continue;
     for (const Hold& hold : client->holds) client->check(hold);
     client->check_drafts();
   }

@@ -58,6 +58,7 @@ class World {
 
   // Everything is compared: the broker with the model, what is held with what it was.
   void compare();
+  bool is_revoked(const Client& client) const;
   // All comes to rest: everybody is connected, what runs out has run out, every page is in its place.
   void settle();
 
@@ -101,7 +102,7 @@ class World {
   std::unique_ptr<Broker> broker_;
   std::vector<std::shared_ptr<Connection>> closed_;  // not told of yet
   std::vector<Awaited> awaited_;
-  bool was_scarce_for_worker_ = false;  // while a grant was under way
+  bool was_scarce_for_grants_ = false;  // while a grant was under way
   std::uint64_t last_process_ = 100;
 };
 

@@ -45,6 +45,12 @@ struct PutOptions {
   std::string metadata;  // a JSON object as text, at most 64 KiB; empty: none
 };
 
+struct WaitOptions {
+  // How long to look busily before sleeping: a publication is then seen within a microsecond, at the cost of a
+  // processor, and whoever publishes need wake nobody. Finite and not negative.
+  std::chrono::duration<double> spin{0};
+};
+
 // A tensor or a bundle, whichever a name denotes.
 using Object = std::variant<Tensor, Bundle>;
 
@@ -70,7 +76,8 @@ struct Stats {
   std::map<std::string, std::uint64_t> limits, counters;
 };
 
-// Called about once a second, and after each signal, while a call waits; may throw to end the waiting.
+// Called about once a second, and after each signal, while a call sleeps, and every few milliseconds while it spins;
+// may throw to end the waiting.
 using InterruptCheck = std::function<void()>;
 
 class Client {
@@ -79,7 +86,8 @@ class Client {
   // this user or a path of it is somebody else's, or Error for what is wrong at start.
   static Client connect(const ConnectOptions& options = {});
 
-  // Idempotent. Tensors stay valid; later calls that need the broker, and threads blocked in one, get ClosedError.
+  // Idempotent. Waits for the puts that nobody waited for, at most `timeout`. Tensors stay valid; later calls that need
+  // the broker, and threads blocked in one, get ClosedError.
   void close();
   bool is_closed() const noexcept;
   const std::string& instance() const noexcept;
@@ -97,12 +105,15 @@ class Client {
   std::vector<Info> list(std::string_view prefix = {}) const;  // sorted by name
 
   // ---- waiting. The newest, once there is one with a version above `newer_than`; nullopt when `timeout` has passed
-  // (absent: waits for ever). A name that is not there yet is waited for.
+  // (absent: waits for ever). A name that is not there yet is waited for. InvalidArgumentError for options that cannot
+  // be.
   using Timeout = std::optional<std::chrono::duration<double>>;
   std::optional<Object> wait_object(std::string_view name, std::uint64_t newer_than, Timeout timeout,
-                                    const InterruptCheck& check = {}) const;
-  std::optional<Tensor> wait(std::string_view name, std::uint64_t newer_than, Timeout timeout = {}) const;
-  std::optional<Bundle> wait_bundle(std::string_view name, std::uint64_t newer_than, Timeout timeout = {}) const;
+                                    const InterruptCheck& check = {}, const WaitOptions& options = {}) const;
+  std::optional<Tensor> wait(std::string_view name, std::uint64_t newer_than, Timeout timeout = {},
+                             const WaitOptions& options = {}) const;
+  std::optional<Bundle> wait_bundle(std::string_view name, std::uint64_t newer_than, Timeout timeout = {},
+                                    const WaitOptions& options = {}) const;
 
   // ---- publishing
   // Copies once and publishes atomically; the tensor returned is the sealed one.
@@ -115,6 +126,22 @@ class Client {
   Tensor put(std::string_view name, const Tensor& data, DType dtype, const PutOptions& options = {});
   Bundle put_bundle(std::string_view name, std::span<const Bundle::Member> members, DType dtype,
                     const PutOptions& options = {});
+  // Each tensor under its name, as put() does, but waiting for none of them in between: several times as many a second.
+  // Converted where a dtype is given; returned in order. What can be seen to be wrong at first is, and nothing was
+  // published; where there is no room, or a name is taken meanwhile, some of the others may have been.
+  std::vector<Tensor> put_many(std::span<const Bundle::Member> tensors, std::optional<DType> dtype = {},
+                               const PutOptions& options = {});
+  // The same as put() and put_bundle(), but not waiting for the broker's answer: the data was copied, and is on its
+  // way. Published soon, in the order of this client's calls of one thread (publish() of a draft apart), and before
+  // flush() or close() returns; one of them has to come before the process ends. A get may not find it at once. What
+  // can be seen to be wrong at first is thrown, and what the broker refuses by flush().
+  void put_nowait(std::string_view name, const Tensor& data, std::optional<DType> dtype = {},
+                  const PutOptions& options = {});
+  void put_bundle_nowait(std::string_view name, std::span<const Bundle::Member> members,
+                         std::optional<DType> dtype = {}, const PutOptions& options = {});
+  // Waits for the answers of all puts that this client did not wait for, and throws the first error since the last
+  // flush().
+  void flush();
   // A draft: write in place, then publish() it.
   Tensor create(std::string_view name, std::span<const std::int64_t> sizes, DType dtype,
                 const PutOptions& options = {});
@@ -145,7 +172,8 @@ class Client {
   // ---- the broker
   Stats stats();
   std::uint64_t holders(const Info& info);  // sessions that hold this version; 0 where it is gone
-  void reserve(std::uint64_t nbytes);       // has extents granted ahead, so that later puts find warm pages
+  // Has memory granted ahead, and then mapped in the background, so that later puts find warm pages.
+  void reserve(std::uint64_t nbytes);
   void stop_broker(bool keep = false);
 
   struct Impl;

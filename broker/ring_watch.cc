@@ -1,0 +1,71 @@
+#include "broker/ring_watch.h"
+
+#include <utility>
+
+#include "proto/pause.h"
+
+namespace tensorbroker::broker {
+namespace {
+
+// How long descriptors go unlooked at while rings are quiet.
+constexpr std::chrono::microseconds kLook{2};
+// No turn and no look at the descriptors takes as long: this process was put aside.
+constexpr std::chrono::microseconds kPutAside{500};
+
+}  // namespace
+
+void RingWatch::heard(const std::shared_ptr<RequestRing>& ring, Clock::duration since_last) {
+  if (ring->is_watched()) {
+    paid_ = true;
+    spinning_.paid();
+    return;
+  }
+  const auto now = Clock::now();
+  if (since_last > kBurst || rings_.size() >= kMostRings) return;
+  if (!has_processors_to_spare() || !spinning_.allows(now)) return;
+  ring->begin_watch();
+  rings_.push_back(ring);
+  if (looking_) return;
+  last_look_ = now;
+  paid_ = false;
+  look_soon();
+}
+
+void RingWatch::look_soon() {
+  looking_ = true;
+  loop_.post([this] { look(); });
+}
+
+void RingWatch::look() {
+  const auto now = Clock::now();
+  const bool was_put_aside = now - std::exchange(last_look_, now) > kPutAside;
+  look_at_all();
+  drop_quiet(was_put_aside ? Clock::duration::zero() : kBurst);
+  looking_ = false;
+  if (!rings_.empty()) return look_soon();
+  if (was_put_aside) {
+    spinning_.put_aside(Clock::now());
+  } else if (!paid_) {
+    spinning_.in_vain(Clock::now());
+  }
+}
+
+// Until one had something to say, or the descriptors are due.
+void RingWatch::look_at_all() {
+  const auto until = Clock::now() + kLook;
+  do {
+    bool any = false;
+    for (const auto& ring : rings_) any |= ring->look_now();
+    if (any) return;
+    pause_core();
+  } while (Clock::now() < until);
+}
+
+void RingWatch::drop_quiet(Clock::duration quiet) {
+  const auto quiet_since = Clock::now() - quiet;
+  std::erase_if(rings_, [&](const auto& ring) {
+    return ring->is_closed() || (ring->last_heard() <= quiet_since && ring->end_watch());
+  });
+}
+
+}  // namespace tensorbroker::broker

@@ -1,0 +1,51 @@
+// Looks at command rings without being rung, while requests come in quick succession.
+//
+// A burst of requests then costs neither side a system call or a wake-up. Once nothing has come for a moment the
+// clients have to ring again, and the loop sleeps: a broker with nothing to do uses no processor. Between two looks the
+// loop looks at its descriptors. With one processor there is nothing to win, and no ring is looked at; and for a while
+// none is where nothing came although it was looked for, or where this process was put aside meanwhile: then the
+// clients or others want this processor. On the loop's thread.
+
+#ifndef TENSORBROKER_BROKER_RING_WATCH_H_
+#define TENSORBROKER_BROKER_RING_WATCH_H_
+
+#include <chrono>
+#include <cstddef>
+#include <list>
+#include <memory>
+
+#include "broker/event_loop.h"
+#include "broker/request_ring.h"
+#include "proto/spin_budget.h"
+
+namespace tensorbroker::broker {
+
+class RingWatch {
+ public:
+  using Clock = RequestRing::Clock;
+  // Requests that follow each other within this time are a burst, and so long a ring is looked at after the last one.
+  static constexpr std::chrono::microseconds kBurst{100};
+  static constexpr std::size_t kMostRings = 16;
+
+  explicit RingWatch(EventLoop& loop) : loop_(loop) {}
+
+  // A request came from this ring's client, so long after the one before it.
+  void heard(const std::shared_ptr<RequestRing>& ring, Clock::duration since_last);
+
+ private:
+  void look_soon();
+  void look();
+  void look_at_all();
+  void drop_quiet(Clock::duration quiet);
+
+  EventLoop& loop_;
+  std::list<std::shared_ptr<RequestRing>> rings_;  // to which a turn may add while they are looked at
+  bool looking_ = false;                           // look() is waiting in the loop, or at it
+  SpinBudget spinning_;
+  Clock::time_point last_look_;
+  bool paid_ = false;  // something came since the looking began
+};
+
+}  // namespace tensorbroker::broker
+
+#endif  // TENSORBROKER_BROKER_RING_WATCH_H_
