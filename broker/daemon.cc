@@ -75,7 +75,8 @@ Daemon::Daemon(const Options& options, const Place& place, InstanceLock lock)
                 sessions_,
                 *memory_,
                 std::chrono::steady_clock::now(),
-                [this] { keep_house(); },
+                [this] { turns_.follow_up(); },
+                [this] { return turns_.is_behind(); },
                 [this](bool keep, std::function<void()> answered) { stop(keep, std::move(answered)); }} {
   if (opened_.adopted) sessions_.adopt_all();
   loop_.on_end_signal([this](int signal) {

@@ -49,7 +49,7 @@ class Daemon {
 
   // In the order in which they depend on each other.
   EventLoop loop_;
-  Turns turns_{loop_};
+  Turns turns_{loop_, [this] { keep_house(); }};
   RingWatch rings_{loop_};
   const Place place_;
   InstanceLock lock_;

@@ -65,6 +65,19 @@ auto is_of(schema::Request type) {
   return [type](const schema::RequestItem* item) { return item->body_type() == type; };
 }
 
+// Whether the answer shows what was reclaimed.
+bool looks_at_what_is_kept(schema::Request type) {
+  switch (type) {
+    case schema::Request::Pin:
+    case schema::Request::Send:
+    case schema::Request::Holders:
+    case schema::Request::Stats:
+      return true;
+    default:
+      return false;
+  }
+}
+
 Answer count(std::uint64_t n) {
   return answer([n](Builder& b) { return schema::CreateCount(b, n); });
 }
@@ -186,6 +199,7 @@ void Dispatch::serve(const Item& item, std::uint64_t sequence, const std::shared
 
 Answer Dispatch::handle(const Item& item, std::uint64_t sequence) {
   Store& store = services_.store;
+  if (looks_at_what_is_kept(item.body_type()) && services_.is_put_off()) store.reclaim_if_due();
   switch (item.body_type()) {
     case schema::Request::Hello:
       return hello(*item.body_as_Hello());

@@ -33,7 +33,10 @@ class FairQueue {
   using Turn = std::shared_ptr<TakesTurns>;
   using Cost = std::chrono::nanoseconds;
 
+  // Whether no owner waits; of the one whose turn it is no more is known until finish().
   bool empty() const noexcept { return waiting_.empty(); }
+  // Whether the turn that was taken last is the last: its owner has no other one either.
+  bool took_last() const { return waiting_.empty() && accounts_.at(running_).turns.empty(); }
   // Whose use is remembered: those that wait, those served more than their share, and a few.
   std::size_t owners() const noexcept { return accounts_.size(); }
 

@@ -18,8 +18,9 @@ struct Services {
   SessionRegistry& sessions;
   MemoryWork& memory;
   std::chrono::steady_clock::time_point started;
-  // Called after each message: see housekeeping.h.
+  // Called after each message: see housekeeping.h. It may be put off.
   std::function<void()> after_message;
+  std::function<bool()> is_put_off;  // whether it is
   // Ends the broker; `answered` is called as the last thing, when all is gone that is to go.
   std::function<void(bool keep, std::function<void()> answered)> stop;
 };

@@ -28,6 +28,23 @@ void Turns::take(pid_t process, FairQueue::Turn turn) {
   next();
 }
 
+void Turns::follow_up() {
+  if (!in_turn_) return catch_up();
+  is_behind_ = true;
+}
+
+void Turns::catch_up() {
+  is_behind_ = false;
+  put_off_ = 0;
+  follow_up_();
+}
+
+// What follows is charged to who had the turn before it.
+void Turns::end_turn() {
+  in_turn_ = false;
+  if (is_behind_ && (++put_off_ >= kMostPutOff || queue_.took_last())) catch_up();
+}
+
 // Asking for processor time takes two system calls, which one whom nobody waits for need not pay for: the time that
 // passed tells enough, unless this process was put aside, and then it is no longer than a turn.
 void Turns::next() {
@@ -36,7 +53,9 @@ void Turns::next() {
   const bool others_wait = !queue_.empty();
   const auto begin = Clock::now();
   const auto before = others_wait ? used_by_this_thread() : FairQueue::Cost::zero();
+  in_turn_ = true;
   turn->take_turn();
+  end_turn();
   const FairQueue::Cost used =
       others_wait ? used_by_this_thread() - before : std::min<FairQueue::Cost>(Clock::now() - begin, kLength);
   queue_.finish(used);

@@ -15,6 +15,7 @@ namespace tensorbroker {
 // Made at the first use, and shared by the copies that are made afterwards.
 struct Bundle::Decoded {
   std::vector<Member> members;
+  std::string metadata;
 
   // Null where there is none.
   const Tensor* find(std::string_view name) const;
@@ -50,7 +51,9 @@ Bundle& Bundle::operator=(const Bundle& other) { return *this = Bundle(other); }
 const Bundle::Decoded& Bundle::decoded() const {
   if (const auto known = std::atomic_load(&decoded_)) return *known;
   auto made = std::make_shared<Decoded>();
-  made->members = decode_members(storage_);
+  const VerifiedHeader header(*storage_.get());
+  made->members = decode_members(storage_, *header);
+  made->metadata = metadata_of(*header);
   // Another thread may have been faster: the first one stays, since references to it are about.
   std::shared_ptr<const Decoded> expected;
   std::atomic_compare_exchange_strong(&decoded_, &expected, std::shared_ptr<const Decoded>(std::move(made)));
@@ -72,10 +75,7 @@ std::string Bundle::name() const { return std::string(storage_->record().name); 
 
 std::uint64_t Bundle::version() const noexcept { return storage_ ? version_of(storage_->generation()) : 0; }
 
-std::string_view Bundle::metadata() const {
-  decoded();  // which verifies the header, once
-  return metadata_of(trusted_header(*storage_.get()));
-}
+std::string_view Bundle::metadata() const { return decoded().metadata; }
 
 std::size_t Bundle::nbytes() const {
   std::size_t sum = 0;

@@ -79,7 +79,9 @@ void Puts::put(std::string_view name, const Tensor& data, DType dtype) {
 }
 
 void Puts::send() {
-  filled().send_after(sent(), limit_, &published_, [this] { sent().settle(limit_, &published_); });
+  const auto settle_sent = [this] { sent().settle(limit_, &published_); };
+  filled().send_after(sent(), limit_, &published_, settle_sent);
+  settle_sent();
   filling_ = 1 - filling_;
 }
 

@@ -31,7 +31,7 @@ Bundle Client::load_safetensors(std::string_view name, const std::string& path, 
 void Client::save_safetensors(std::string_view name, const std::string& path) const {
   const detail::StorageRef storage = impl_->lease(name);
   if (!storage) impl_->throw_not_found(name);
-  const std::string_view metadata = metadata_of(verified_header(*storage.get()));
+  const std::string_view metadata = metadata_of(*storage.get());
   if (storage->state().is_bundle) {
     safetensors::write(path, Bundle(storage).members(), metadata);
   } else {

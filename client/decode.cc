@@ -2,6 +2,8 @@
 
 #include <tensorbroker/error.h>
 
+#include <cstring>
+#include <span>
 #include <utility>
 
 #include "client/attachment.h"
@@ -45,41 +47,52 @@ void describe_bundle(const schema::Header& header, Info* info) {
 
 }  // namespace
 
-const schema::Header& verified_header(const Storage& storage) {
-  const HeapRecord record = storage.record();
+VerifiedHeader::VerifiedHeader(const Storage& storage) {
+  const std::span<const std::byte> bytes = storage.record().header;
+  const std::size_t words = (bytes.size() + 7) / 8;
+  if (words > near_.size()) {
+    far_ = std::make_unique_for_overwrite<std::uint64_t[]>(words);
+    words_ = far_.get();
+  }
+  std::memcpy(words_, bytes.data(), bytes.size());
   try {
-    return check_header(record.header, storage.nbytes(), storage.state().is_bundle);
+    header_ = &check_header({data(), bytes.size()}, storage.nbytes(), storage.state().is_bundle);
   } catch (const InvalidArgumentError& error) {
     throw CorruptSegmentError("entry " + std::to_string(storage.entry()) + " in the segment " +
                               storage.attachment()->catalog().segment().name() + ": " + error.what());
   }
 }
 
-const schema::Header& trusted_header(const Storage& storage) {
-  return *flatbuffers::GetRoot<schema::Header>(storage.record().header.data());
-}
-
 std::string_view metadata_of(const schema::Header& header) noexcept {
   return header.metadata() != nullptr ? header.metadata()->string_view() : kNoMetadata;
 }
 
+// The text lies where the verified copy says, whatever became of the original since.
+std::string_view metadata_of(const Storage& storage) {
+  const VerifiedHeader header(storage);
+  if (header->metadata() == nullptr) return kNoMetadata;
+  const std::string_view text = header->metadata()->string_view();
+  const auto* const original = reinterpret_cast<const char*>(storage.record().header.data());
+  return {original + (text.data() - reinterpret_cast<const char*>(header.data())), text.size()};
+}
+
 Tensor decode_tensor(StorageRef storage) {
-  const schema::TensorSpec& spec = *verified_header(*storage.get()).tensors()->Get(0);
-  return decode_spec(std::move(storage), spec);
+  const VerifiedHeader header(*storage.get());
+  return decode_spec(std::move(storage), *header->tensors()->Get(0));
 }
 
 std::uint64_t described_nbytes(const Storage& storage) {
   if (storage.attachment() == nullptr || storage.generation() == 0 || storage.state().is_bundle) {
     return storage.nbytes();
   }
-  const schema::TensorSpec& spec = *trusted_header(storage).tensors()->Get(0);
+  const VerifiedHeader header(storage);
+  const schema::TensorSpec& spec = *header->tensors()->Get(0);
   const Geometry geometry{Dims(numbers(spec.sizes())), Dims(numbers(spec.strides())), 0};
   return spec.offset() +
          static_cast<std::uint64_t>(checked_reach(geometry, itemsize(static_cast<DType>(spec.dtype()))));
 }
 
-std::vector<Bundle::Member> decode_members(const StorageRef& storage) {
-  const schema::Header& header = verified_header(*storage.get());
+std::vector<Bundle::Member> decode_members(const StorageRef& storage, const schema::Header& header) {
   std::vector<Bundle::Member> members;
   if (header.tensors() == nullptr) return members;
   members.reserve(header.tensors()->size());
@@ -95,7 +108,8 @@ Object decode_object(StorageRef storage) {
 }
 
 Info decode_info(const StorageRef& storage) {
-  const schema::Header& header = verified_header(*storage.get());
+  const VerifiedHeader verified(*storage.get());
+  const schema::Header& header = *verified;
   const EntryState state = storage->state();
   Info info;
   info.name = storage->record().name;

@@ -1,14 +1,17 @@
 // From what lies in the catalog to tensors: the header of a leased entry, verified, as geometries over its block.
 //
-// Nothing of a header is used before it was verified, once for each leased storage. Pure functions over storages that
-// the caller holds; thread safe.
+// A header is copied out of its segment, to which others may write, or which they may truncate, before it is verified:
+// what was found right is what is used. Functions over storages that the caller holds; thread safe.
 
 #ifndef TENSORBROKER_CLIENT_DECODE_H_
 #define TENSORBROKER_CLIENT_DECODE_H_
 
 #include <tensorbroker/client.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,19 +22,34 @@
 
 namespace tensorbroker {
 
-// The header of a leased storage (or of a private copy of one), as a view that lasts as long as the storage.
-// Throws CorruptSegmentError, naming the segment and the check that failed.
-const schema::Header& verified_header(const detail::Storage& storage);
-// The same without the checks. REQUIRES: verified_header() was called for the storage, or this process wrote it.
-const schema::Header& trusted_header(const detail::Storage& storage);
+// A copy of the header of a leased storage (or of a private copy of one), verified.
+class VerifiedHeader {
+ public:
+  // Throws CorruptSegmentError, naming the segment and the check that failed.
+  explicit VerifiedHeader(const detail::Storage& storage);
+  VerifiedHeader(const VerifiedHeader&) = delete;
+  VerifiedHeader& operator=(const VerifiedHeader&) = delete;
+
+  const schema::Header& operator*() const noexcept { return *header_; }
+  const schema::Header* operator->() const noexcept { return header_; }
+  const std::byte* data() const noexcept { return reinterpret_cast<const std::byte*>(words_); }
+
+ private:
+  std::array<std::uint64_t, 32> near_;  // that of most tensors
+  std::unique_ptr<std::uint64_t[]> far_;
+  std::uint64_t* words_ = near_.data();
+  const schema::Header* header_;
+};
 
 // The metadata of a header: JSON text, "{}" where there is none.
 std::string_view metadata_of(const schema::Header& header) noexcept;
+// The same of a leased storage, as a view that lasts as long as the storage. Throws CorruptSegmentError.
+std::string_view metadata_of(const detail::Storage& storage);
 
 // The one tensor of a leased tensor entry.
 Tensor decode_tensor(detail::StorageRef storage);
 // The members of a leased bundle entry, in their order.
-std::vector<Bundle::Member> decode_members(const detail::StorageRef& storage);
+std::vector<Bundle::Member> decode_members(const detail::StorageRef& storage, const schema::Header& verified);
 // Bytes from the storage's begin to behind the last element of the tensor that it holds; of a bundle's, and where there
 // is no header, the storage's length. A block is longer: it is padded.
 std::uint64_t described_nbytes(const detail::Storage& storage);

@@ -57,7 +57,7 @@ StorageRef open_handle(Client::Impl& client, std::string_view text, const Handle
                        std::uint64_t token) {
   return client.with_attachment([&](Attachment& attachment, const Limit& limit) {
     const StorageRef storage = lease_handle(attachment, text, handle, token, limit);
-    verified_header(*storage.get());
+    (void)VerifiedHeader(*storage.get());
     return in_mode(attachment, storage, mode, limit);
   });
 }
@@ -80,7 +80,7 @@ StorageRef open_storage(Client::Impl& client, std::string_view name_or_handle, O
   return client.with_attachment([&](Attachment& attachment, const Limit& limit) {
     const StorageRef storage = attachment.lease_by_name(name_or_handle, limit);
     if (!storage) client.throw_not_found(name_or_handle);
-    verified_header(*storage.get());
+    (void)VerifiedHeader(*storage.get());
     return in_mode(attachment, storage, mode, limit);
   });
 }

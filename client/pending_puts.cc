@@ -2,21 +2,34 @@
 
 #include <tensorbroker/error.h>
 
+#include <deque>
 #include <utility>
 
 #include "client/fork.h"
 
 namespace tensorbroker {
 
-// One batch that was sent last, and one that is sent while that is answered; each has one publication.
+// A ring of batches of one publication each: those that were sent, from the oldest on, and then those that are free.
 struct PendingPuts::Line {
-  explicit Line(Attachment& used) : attachment(used), keep(used), batches{PublishBatch(used), PublishBatch(used)} {}
+  struct Put {
+    explicit Put(Attachment& used) : batch(used, 1) {}
+    PublishBatch batch;
+    std::string name;
+    std::uint64_t nbytes = 0;
+  };
+
+  explicit Line(Attachment& used) : attachment(used), keep(used) {
+    for (std::size_t i = 0; i < kMost; ++i) puts.emplace_back(used);
+  }
+  Put& next() { return puts[(oldest + sent) % kMost]; }
+  const Put& last() const { return puts[(oldest + sent + kMost - 1) % kMost]; }  // that was sent, if any is on its way
 
   Attachment& attachment;
   const Attachment::Keep keep;  // what is on its way needs the mappings
-  std::array<PublishBatch, 2> batches;
-  std::array<std::string, 2> names;  // of theirs
-  std::size_t next = 0;
+  std::deque<Put> puts;         // kMost, which never move
+  std::size_t oldest = 0;
+  std::size_t sent = 0;
+  std::uint64_t nbytes = 0;  // of those that were sent
   std::vector<detail::StorageRef> published;
 };
 
@@ -33,7 +46,7 @@ PendingPuts::Held PendingPuts::hold(const Limit& limit) {
 }
 
 PendingPuts::Line& PendingPuts::line_to(Attachment& attachment, const Limit& limit) {
-  if (line_ && &line_->attachment != &attachment) settle_all(limit);
+  if (line_ && &line_->attachment != &attachment) end_line(limit);
   if (!line_) line_ = std::make_unique<Line>(attachment);
   return *line_;
 }
@@ -46,10 +59,13 @@ void PendingPuts::put(Attachment& attachment, const Publication& publication, co
     const Held held = hold(limit);
     if (closed_) throw ClosedError("the client was closed");
     Line& line = line_to(attachment, limit);
-    line.names.at(line.next) = publication.name;
+    make_room(line, publication.nbytes, limit);
+    Line::Put& put = line.next();
+    put.name = publication.name;
+    put.nbytes = publication.nbytes;
     Publication named = publication;
-    named.name = line.names.at(line.next);
-    line.batches.at(line.next).add(block, named, {publication.header.begin(), publication.header.end()});
+    named.name = put.name;
+    put.batch.add(block, named, {publication.header.begin(), publication.header.end()});
     taken = true;
     send(line, limit);
   } catch (...) {
@@ -58,36 +74,53 @@ void PendingPuts::put(Attachment& attachment, const Publication& publication, co
   }
 }
 
-// The next one goes out before the last one's answer is waited for.
+// One of any size is on its way while the next is sent. More of large ones would keep what they replaced from being
+// used again.
+void PendingPuts::make_room(Line& line, std::uint64_t nbytes, const Limit& limit) noexcept {
+  while (line.sent == kMost || (line.sent > 1 && line.nbytes + nbytes > PublishBatch::kMostBytes)) {
+    settle_oldest(line, limit);
+  }
+}
+
 void PendingPuts::send(Line& line, const Limit& limit) {
-  PublishBatch& batch = line.batches.at(line.next);
-  const std::size_t last = 1 - line.next;
+  Line::Put& put = line.next();
   try {
-    batch.send_after(line.batches.at(last), limit, &line.published, [&] { settle(line, last, limit); });
+    put.batch.send_after(line.last().batch, limit, &line.published, [&] { settle_all(line, limit); });
   } catch (...) {
-    batch.drop_unsent();
+    put.batch.drop_unsent();
     throw;
   }
   // With no connection to go out on it was not sent, and is now: what becomes of it is this call's to say.
-  if (!batch.is_on_its_way()) batch.settle(limit, &line.published);
+  if (put.batch.is_on_its_way()) {
+    ++line.sent;
+    line.nbytes += put.nbytes;
+    on_their_way_.store(true, std::memory_order_release);
+  } else {
+    put.batch.settle(limit, &line.published);
+  }
   line.published.clear();
-  line.next = last;
-  on_their_way_.store(true, std::memory_order_release);
 }
 
-void PendingPuts::settle(Line& line, std::size_t which, const Limit& limit) noexcept {
+void PendingPuts::settle_oldest(Line& line, const Limit& limit) noexcept {
+  Line::Put& put = line.puts[line.oldest];
   try {
-    line.batches.at(which).settle(limit, &line.published);
+    put.batch.settle(limit, &line.published);
   } catch (...) {
     if (!first_error_) first_error_ = std::current_exception();
   }
   line.published.clear();
+  line.oldest = (line.oldest + 1) % kMost;
+  --line.sent;
+  line.nbytes -= put.nbytes;
 }
 
-void PendingPuts::settle_all(const Limit& limit) noexcept {
+void PendingPuts::settle_all(Line& line, const Limit& limit) noexcept {
+  while (line.sent > 0) settle_oldest(line, limit);
+}
+
+void PendingPuts::end_line(const Limit& limit) noexcept {
   if (!line_) return;
-  settle(*line_, line_->next, limit);
-  settle(*line_, 1 - line_->next, limit);
+  settle_all(*line_, limit);
   line_.reset();
   on_their_way_.store(false, std::memory_order_release);
 }
@@ -95,19 +128,19 @@ void PendingPuts::settle_all(const Limit& limit) noexcept {
 // Who is inside ends soon: the client says that it is closed.
 void PendingPuts::close(const Limit& limit) noexcept {
   const std::lock_guard held(mutex_);
-  settle_all(limit);
+  end_line(limit);
   closed_ = true;
 }
 
 void PendingPuts::settle(const Limit& limit) {
   if (!on_their_way_.load(std::memory_order_acquire)) return;
   const Held held = hold(limit);
-  settle_all(limit);
+  end_line(limit);
 }
 
 void PendingPuts::flush(const Limit& limit) {
   const Held held = hold(limit);
-  settle_all(limit);
+  end_line(limit);
   if (const auto error = std::exchange(first_error_, nullptr)) std::rethrow_exception(error);
 }
 

@@ -1,12 +1,13 @@
 // The puts of a client that nobody waits for: each is sent at once, and answered while the next ones are copied.
 //
-// Two are on their way at most. What the broker refuses is noted, for flush() to throw. They belong to the process that
-// made them: a forked child, in which their locks may be held, leaves them alone. Thread safe.
+// kMost are on their way at most, and of large ones two; who comes next waits for the first of them. What is answered
+// is held, as the tensor that a put returns, until then. What the broker refuses is noted, for flush() to throw. They
+// belong to the process that made them: a forked child, in which their locks may be held, leaves them alone. Thread
+// safe.
 
 #ifndef TENSORBROKER_CLIENT_PENDING_PUTS_H_
 #define TENSORBROKER_CLIENT_PENDING_PUTS_H_
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +25,8 @@ namespace tensorbroker {
 
 class PendingPuts {
  public:
+  static constexpr std::size_t kMost = 16;
+
   PendingPuts();
   ~PendingPuts();  // REQUIRES: closed
   PendingPuts(const PendingPuts&) = delete;
@@ -48,8 +51,10 @@ class PendingPuts {
   Held hold(const Limit& limit);
   Line& line_to(Attachment& attachment, const Limit& limit);
   void send(Line& line, const Limit& limit);
-  void settle(Line& line, std::size_t which, const Limit& limit) noexcept;
-  void settle_all(const Limit& limit) noexcept;
+  void make_room(Line& line, std::uint64_t nbytes, const Limit& limit) noexcept;
+  void settle_oldest(Line& line, const Limit& limit) noexcept;
+  void settle_all(Line& line, const Limit& limit) noexcept;
+  void end_line(const Limit& limit) noexcept;
 
   const std::uint64_t forks_;
   std::atomic<bool> on_their_way_{false};  // changed under the lock

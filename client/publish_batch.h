@@ -23,7 +23,10 @@ class PublishBatch {
   // From so many bytes on a message costs little beside their copying, and what they replace is wanted back.
   static constexpr std::uint64_t kMostBytes = 1 << 20;
 
-  explicit PublishBatch(Attachment& attachment) : attachment_(attachment) { items_.reserve(kMost); }
+  // `most`: publications that there will be.
+  explicit PublishBatch(Attachment& attachment, std::size_t most = kMost) : attachment_(attachment) {
+    items_.reserve(most);
+  }
   ~PublishBatch() { drop_unsent(); }  // what was sent has to be settled before
   PublishBatch(const PublishBatch&) = delete;
   PublishBatch& operator=(const PublishBatch&) = delete;
@@ -33,14 +36,14 @@ class PublishBatch {
   bool is_full() const noexcept { return items_.size() == kMost || bytes_ >= kMostBytes; }
 
   // Sends it, unless it is empty, to be carried out after `before`: at once where that can be, and else when
-  // `settle_before()` has settled that, which is called in any case. Appends what was settled meanwhile, where there
+  // `settle_before()` has settled that and all that were sent earlier. Appends what was settled meanwhile, where there
   // are fewer spares than tensors.
   template <class Settle>
   void send_after(const PublishBatch& before, const Limit& limit, std::vector<detail::StorageRef>* published,
                   const Settle& settle_before) {
-    const bool is_sent = try_send(before, limit);
+    if (try_send(before, limit)) return;
     settle_before();
-    if (!is_sent) send(limit, published);
+    send(limit, published);
   }
   // Whether it went out on a connection; else settle() sends it.
   bool is_on_its_way() const noexcept { return posted_ && posted_->epoch != 0; }

@@ -90,7 +90,7 @@ std::string_view Tensor::metadata() const {
   if (const detail::DraftSpec* draft = storage_->draft()) {
     return draft->metadata.empty() ? kNoMetadata : std::string_view(draft->metadata);
   }
-  return storage_->attachment() != nullptr ? metadata_of(trusted_header(*storage_.get())) : kNoMetadata;
+  return storage_->attachment() != nullptr ? metadata_of(*storage_.get()) : kNoMetadata;
 }
 
 std::string Tensor::handle() const {

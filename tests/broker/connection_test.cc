@@ -93,7 +93,7 @@ class ConnectionTest : public testing::Test {
 
  protected:
   EventLoop loop_;
-  Turns turns_{loop_};
+  Turns turns_{loop_, [] {}};
   RingWatch rings_{loop_};
   std::string heard_;
   std::vector<int> peers_;

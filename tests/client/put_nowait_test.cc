@@ -89,6 +89,24 @@ TEST_F(PutNowait, ASmallOneDoesNotOvertakeALargeOne) {
   }
 }
 
+TEST_F(PutNowait, SeveralAreOnTheirWayThoughNoneIsAnswered) {
+  put("warm", 1);
+  client_.flush();
+  kill(broker_.pid(), SIGSTOP);
+  for (std::size_t i = 0; i < PendingPuts::kMost; ++i) put("n/" + std::to_string(i), 1);
+  EXPECT_FALSE(client_.exists("n/0"));
+  kill(broker_.pid(), SIGCONT);
+  client_.flush();
+  EXPECT_EQ(client_.list("n/").size(), PendingPuts::kMost);
+}
+
+TEST_F(PutNowait, LargeOnesAreAnsweredBeforeMuchIsHeld) {
+  const std::vector<float> data(PublishBatch::kMostBytes / sizeof(float) / 2);
+  const auto size = static_cast<std::int64_t>(data.size());
+  for (int i = 0; i < 100; ++i) client_.put_nowait("w", from_blob(data.data(), {size}, kFloat32));
+  EXPECT_TRUE(test::eventually([&] { return client_.stats().retired <= 2 * data.size() * sizeof(float); }));
+}
+
 TEST_F(PutNowait, TheDataMayChangeAtOnce) {
   std::vector<float> data{1, 2};
   client_.put_nowait("w", from_blob(data.data(), {2}, kFloat32));

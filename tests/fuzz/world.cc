@@ -73,6 +73,7 @@ World::World()
                   store_.reclaim_if_due();
                   sessions_.revoke_truncated();
                 },
+                [] { return false; },
                 [](bool, const std::function<void()>& answered) { answered(); }} {
   install_sigbus_handler();
   spdlog::set_level(spdlog::level::off);

@@ -18,6 +18,7 @@ Broker::Broker(const broker::Options& options, const broker::Place& place)
                 *memory_,
                 std::chrono::steady_clock::now(),
                 [this] { housekeeping_.run(); },
+                [] { return false; },
                 [this](bool keep, std::function<void()> answered) {
                   if (!stop_) stop_ = Stop{keep, std::move(answered)};
                 }} {
