@@ -76,6 +76,11 @@ detail::StorageRef Client::Impl::lease(std::string_view name) {
   return connection->lease(name, hash, limit());
 }
 
+detail::StorageRef Client::Impl::try_lease(std::string_view name) {
+  const Use connection(*this);
+  return connection->current().try_lease_by_name(name, hash_name(name));
+}
+
 void Client::Impl::throw_not_found(std::string_view name) const {
   throw NotFoundError("there is no '" + std::string(name) + "' in the instance '" + instance() + "'");
 }

@@ -67,6 +67,8 @@ struct Client::Impl {
 
   // Leases what the name denotes: the hot path. Empty where there is none.
   detail::StorageRef lease(std::string_view name);
+  // The same, where one lookup does it and nobody is waited for; else empty.
+  detail::StorageRef try_lease(std::string_view name);
 
   // Runs f(Attachment&, const Limit&), again where the instance ended meanwhile and another began.
   template <class F>

@@ -47,16 +47,19 @@ void describe_bundle(const schema::Header& header, Info* info) {
 
 }  // namespace
 
-VerifiedHeader::VerifiedHeader(const Storage& storage) {
-  const std::span<const std::byte> bytes = storage.record().header;
-  const std::size_t words = (bytes.size() + 7) / 8;
-  if (words > near_.size()) {
-    far_ = std::make_unique_for_overwrite<std::uint64_t[]>(words);
+HeaderCopy::HeaderCopy(const Storage& storage) {
+  const std::span<const std::byte> original = storage.record().header;
+  size_ = original.size();
+  if (size_ > sizeof near_) {
+    far_ = std::make_unique_for_overwrite<std::uint64_t[]>((size_ + 7) / 8);
     words_ = far_.get();
   }
-  std::memcpy(words_, bytes.data(), bytes.size());
+  std::memcpy(words_, original.data(), size_);
+}
+
+const schema::Header& VerifiedHeader::verify(const HeaderCopy& copy, const Storage& storage) {
   try {
-    header_ = &check_header({data(), bytes.size()}, storage.nbytes(), storage.state().is_bundle);
+    return check_header(copy.bytes(), storage.nbytes(), storage.state().is_bundle);
   } catch (const InvalidArgumentError& error) {
     throw CorruptSegmentError("entry " + std::to_string(storage.entry()) + " in the segment " +
                               storage.attachment()->catalog().segment().name() + ": " + error.what());
@@ -73,10 +76,17 @@ std::string_view metadata_of(const Storage& storage) {
   if (header->metadata() == nullptr) return kNoMetadata;
   const std::string_view text = header->metadata()->string_view();
   const auto* const original = reinterpret_cast<const char*>(storage.record().header.data());
-  return {original + (text.data() - reinterpret_cast<const char*>(header.data())), text.size()};
+  return {original + (text.data() - reinterpret_cast<const char*>(header.bytes().data())), text.size()};
 }
 
 Tensor decode_tensor(StorageRef storage) {
+  {
+    const HeaderCopy copy(*storage.get());
+    if (const auto spec = read_plain_header(copy.bytes(), storage->nbytes())) {
+      std::byte* const data = storage->data();
+      return Tensor(std::move(storage), data, spec->dtype, Geometry{Dims(spec->sizes), Dims(spec->strides), 0});
+    }
+  }
   const VerifiedHeader header(*storage.get());
   return decode_spec(std::move(storage), *header->tensors()->Get(0));
 }

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,23 +23,36 @@
 
 namespace tensorbroker {
 
-// A copy of the header of a leased storage (or of a private copy of one), verified.
-class VerifiedHeader {
+// A copy of the header of a leased storage (or of a private copy of one), not verified yet.
+class HeaderCopy {
  public:
-  // Throws CorruptSegmentError, naming the segment and the check that failed.
-  explicit VerifiedHeader(const detail::Storage& storage);
-  VerifiedHeader(const VerifiedHeader&) = delete;
-  VerifiedHeader& operator=(const VerifiedHeader&) = delete;
+  explicit HeaderCopy(const detail::Storage& storage);
+  HeaderCopy(const HeaderCopy&) = delete;
+  HeaderCopy& operator=(const HeaderCopy&) = delete;
 
-  const schema::Header& operator*() const noexcept { return *header_; }
-  const schema::Header* operator->() const noexcept { return header_; }
-  const std::byte* data() const noexcept { return reinterpret_cast<const std::byte*>(words_); }
+  std::span<const std::byte> bytes() const noexcept { return {reinterpret_cast<const std::byte*>(words_), size_}; }
 
  private:
   std::array<std::uint64_t, 32> near_;  // that of most tensors
   std::unique_ptr<std::uint64_t[]> far_;
   std::uint64_t* words_ = near_.data();
-  const schema::Header* header_;
+  std::size_t size_;
+};
+
+// The same, verified. Throws CorruptSegmentError, naming the segment and the check that failed.
+class VerifiedHeader {
+ public:
+  explicit VerifiedHeader(const detail::Storage& storage) : copy_(storage), header_(verify(copy_, storage)) {}
+
+  const schema::Header& operator*() const noexcept { return header_; }
+  const schema::Header* operator->() const noexcept { return &header_; }
+  std::span<const std::byte> bytes() const noexcept { return copy_.bytes(); }
+
+ private:
+  static const schema::Header& verify(const HeaderCopy& copy, const detail::Storage& storage);
+
+  const HeaderCopy copy_;
+  const schema::Header& header_;
 };
 
 // The metadata of a header: JSON text, "{}" where there is none.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
 #include <string>
 
 #include "tensorbroker/error.h"
@@ -36,7 +37,7 @@ std::size_t LeaseTable::own_stripe() noexcept {
 
 LeaseTable::Stripe& LeaseTable::lock_own_stripe() noexcept {
   Stripe& stripe = stripes_[own_stripe()];
-  stripe.mutex.lock();
+  stripe.lock.lock();
   return stripe;
 }
 
@@ -74,7 +75,7 @@ std::optional<LeaseTable::Taking> LeaseTable::try_take() noexcept {
   for (std::size_t i = 0; i < kStripes; ++i) {
     const std::size_t at = (own + i) % kStripes;
     Stripe& stripe = stripes_[at];
-    stripe.mutex.lock();
+    stripe.lock.lock();
     if (!closed_.load(std::memory_order_relaxed)) {
       std::uint32_t index = pop(stripe);
       if (index == kNone) index = fresh();
@@ -83,7 +84,7 @@ std::optional<LeaseTable::Taking> LeaseTable::try_take() noexcept {
         return Taking(this, at, index);
       }
     }
-    stripe.mutex.unlock();
+    stripe.lock.unlock();
   }
   return std::nullopt;
 }
@@ -114,13 +115,13 @@ LeaseTable::Taking::~Taking() {
     table_->push(stripe, index_);
     --stripe.used;
   }
-  stripe.mutex.unlock();
+  stripe.lock.unlock();
 }
 
 std::size_t LeaseTable::used() const noexcept {
   std::int64_t sum = 0;
   for (const Stripe& stripe : stripes_) {
-    const std::lock_guard held(stripe.mutex);
+    const std::lock_guard held(stripe.lock);
     sum += stripe.used;
   }
   return static_cast<std::size_t>(std::max<std::int64_t>(sum, 0));
@@ -138,11 +139,11 @@ bool LeaseTable::close_if_unused() noexcept {
 void LeaseTable::reopen() noexcept { closed_.store(false, std::memory_order_relaxed); }
 
 void LeaseTable::lock_all() noexcept {
-  for (Stripe& stripe : stripes_) stripe.mutex.lock();
+  for (Stripe& stripe : stripes_) stripe.lock.lock();
 }
 
 void LeaseTable::unlock_all() noexcept {
-  for (Stripe& stripe : stripes_) stripe.mutex.unlock();
+  for (Stripe& stripe : stripes_) stripe.lock.unlock();
 }
 
 bool LeaseTable::copy_to(SessionControl& heir_control, Word* heir_cells) const noexcept {

@@ -13,11 +13,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "client/limit.h"
+#include "client/short_lock.h"
 #include "proto/catalog_layout.h"
 #include "proto/lease.h"
 #include "proto/session_layout.h"
@@ -72,7 +72,7 @@ class LeaseTable {
     release_lease(cells_[index], entry, ring);
     push(stripe, index);
     --stripe.used;
-    stripe.mutex.unlock();
+    stripe.lock.unlock();
   }
 
   void* slot(std::uint32_t index) const noexcept { return slots_ + std::size_t{index} * kSlotBytes; }
@@ -94,7 +94,7 @@ class LeaseTable {
   static constexpr std::size_t kStripes = 16;
   static constexpr std::uint32_t kNone = 0xffffffff;
   struct alignas(64) Stripe {
-    mutable std::mutex mutex;
+    mutable ShortLock lock;
     std::uint32_t free = kNone;  // first of the free cells, each of whose slots begins with the next one's index
     std::int64_t used = 0;       // leases taken less leases given up here: only the sum over the stripes means anything
   };

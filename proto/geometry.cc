@@ -11,8 +11,6 @@
 namespace tensorbroker {
 namespace {
 
-constexpr std::int64_t kMaxInt64 = std::numeric_limits<std::int64_t>::max();
-
 [[noreturn]] void throw_too_many_dims(std::size_t count) {
   throw InvalidArgumentError("a tensor has at most " + std::to_string(kMaxDims) + " dimensions, not " +
                              std::to_string(count) + ": merge some of them with reshape");
@@ -214,8 +212,9 @@ bool lies_within(std::span<const std::int64_t> sizes, std::span<const std::int64
     std::int64_t& end = reach < 0 ? lowest : highest;
     if (__builtin_add_overflow(end, reach, &end)) return false;
   }
-  const auto elements = static_cast<std::int64_t>(std::min<std::uint64_t>(storage_nbytes / itemsize, kMaxInt64));
-  return lowest >= 0 && highest < elements;
+  if (lowest < 0) return false;
+  std::uint64_t end = 0;  // of the highest, in bytes
+  return !__builtin_mul_overflow(static_cast<std::uint64_t>(highest) + 1, itemsize, &end) && end <= storage_nbytes;
 }
 
 bool lies_within(const Geometry& geometry, std::size_t itemsize, std::uint64_t storage_nbytes) noexcept {

@@ -106,12 +106,12 @@ bool is_plain(std::span<const TensorSpec> specs, std::string_view metadata) {
          spec.offset == 0 && static_cast<std::uint8_t>(spec.dtype) != 0;
 }
 
-// Whether FlatBuffers would find nothing to refuse, as far as that is known without asking.
-bool is_known_to_verify(std::span<const std::byte> bytes) {
+// The pattern that the bytes are; null where they are none.
+const PlainHeader* matching_plain_header(std::span<const std::byte> bytes) noexcept {
   const std::span<const PlainHeader> known = plain_headers();
   constexpr std::size_t kOfADimension = 2 * sizeof(std::int64_t);
   const std::size_t at = (bytes.size() - known.front().size()) / kOfADimension;  // huge where it is shorter
-  return at < known.size() && known[at].matches(bytes);
+  return at < known.size() && known[at].matches(bytes) ? &known[at] : nullptr;
 }
 
 }  // namespace
@@ -127,7 +127,7 @@ const schema::Header& check_header(std::span<const std::byte> bytes, std::uint64
            "; put fewer members in one bundle");
   }
   const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
-  if (!is_known_to_verify(bytes) && !verifies(bytes)) refuse("it is not a FlatBuffers Header");
+  if (matching_plain_header(bytes) == nullptr && !verifies(bytes)) refuse("it is not a FlatBuffers Header");
   const schema::Header& header = *flatbuffers::GetRoot<schema::Header>(data);
   const std::size_t count = header.tensors() != nullptr ? header.tensors()->size() : 0;
   if (is_bundle ? count > kMaxMembers : count != 1) {
@@ -142,6 +142,17 @@ const schema::Header& check_header(std::span<const std::byte> bytes, std::uint64
   }
   if (is_bundle && header.tensors() != nullptr) check_members(header);
   return header;
+}
+
+std::optional<PlainSpec> read_plain_header(std::span<const std::byte> bytes, std::uint64_t block_bytes) noexcept {
+  const PlainHeader* const known = matching_plain_header(bytes);
+  if (known == nullptr) return std::nullopt;
+  const auto dtype = dtype_from_code(known->dtype_code(bytes));
+  if (!dtype) return std::nullopt;
+  const PlainSpec spec{*dtype, known->sizes(bytes), known->strides(bytes)};
+  if (std::any_of(spec.strides.begin(), spec.strides.end(), [](std::int64_t s) { return s < 0; })) return std::nullopt;
+  if (!lies_within(spec.sizes, spec.strides, 0, itemsize(*dtype), block_bytes)) return std::nullopt;
+  return spec;
 }
 
 }  // namespace tensorbroker

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,6 +42,17 @@ inline std::span<const std::int64_t> numbers(const flatbuffers::Vector<std::int6
 // KiB. Returns the header as a view into `bytes`. Throws InvalidArgumentError with the offending value. REQUIRES:
 // `bytes` begin at a multiple of 8; copy what came nested in a message first.
 const schema::Header& check_header(std::span<const std::byte> bytes, std::uint64_t block_bytes, bool is_bundle);
+
+// The tensor of a header as nearly all are (plain_header.h): dtype, sizes and strides, as views into `bytes`.
+struct PlainSpec {
+  DType dtype = kFloat32;
+  std::span<const std::int64_t> sizes;
+  std::span<const std::int64_t> strides;
+};
+
+// The same, without a look at FlatBuffers; nullopt where the header is none of those, or check_header would refuse it.
+// REQUIRES: as check_header.
+std::optional<PlainSpec> read_plain_header(std::span<const std::byte> bytes, std::uint64_t block_bytes) noexcept;
 
 }  // namespace tensorbroker
 

@@ -7,6 +7,8 @@
 namespace tensorbroker {
 namespace {
 
+constexpr std::size_t kWord = sizeof(std::uint64_t);
+
 std::size_t position(const std::vector<std::byte>& bytes, const void* of) {
   return static_cast<std::size_t>(static_cast<const std::byte*>(of) - bytes.data());
 }
@@ -19,14 +21,38 @@ PlainHeader::PlainHeader(std::vector<std::byte> pattern, std::size_t dims) : pat
   dtype_at_ = position(pattern_, table.GetAddressOf(schema::TensorSpec::VT_DTYPE));
   strides_at_ = position(pattern_, spec.strides()->data());
   sizes_at_ = position(pattern_, spec.sizes()->data());
+  std::vector<std::byte> fixed(pattern_.size(), std::byte{0xff});
+  std::memset(fixed.data() + dtype_at_, 0, 1);
+  std::memset(fixed.data() + strides_at_, 0, dims_ * sizeof(std::int64_t));
+  std::memset(fixed.data() + sizes_at_, 0, dims_ * sizeof(std::int64_t));
+  words_.resize(pattern_.size() / kWord);
+  fixed_.resize(words_.size());
+  std::memcpy(words_.data(), pattern_.data(), words_.size() * kWord);
+  std::memcpy(fixed_.data(), fixed.data(), fixed_.size() * kWord);
+  for (std::size_t i = 0; i < words_.size(); ++i) words_[i] &= fixed_[i];
 }
 
 bool PlainHeader::matches(std::span<const std::byte> bytes) const noexcept {
-  const auto same = [&](std::size_t begin, std::size_t end) {
-    return std::memcmp(bytes.data() + begin, pattern_.data() + begin, end - begin) == 0;
-  };
-  return bytes.size() == pattern_.size() && same(0, dtype_at_) && same(dtype_at_ + 1, strides_at_) &&
-         same(strides_at_ + dims_ * sizeof(std::int64_t), sizes_at_);
+  if (bytes.size() != words_.size() * kWord) return false;
+  std::uint64_t differences = 0;
+  for (std::size_t i = 0; i < words_.size(); ++i) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + i * kWord, kWord);
+    differences |= (word & fixed_[i]) ^ words_[i];
+  }
+  return differences == 0;
+}
+
+std::uint8_t PlainHeader::dtype_code(std::span<const std::byte> bytes) const noexcept {
+  return static_cast<std::uint8_t>(bytes[dtype_at_]);
+}
+
+std::span<const std::int64_t> PlainHeader::sizes(std::span<const std::byte> bytes) const noexcept {
+  return {reinterpret_cast<const std::int64_t*>(bytes.data() + sizes_at_), dims_};
+}
+
+std::span<const std::int64_t> PlainHeader::strides(std::span<const std::byte> bytes) const noexcept {
+  return {reinterpret_cast<const std::int64_t*>(bytes.data() + strides_at_), dims_};
 }
 
 std::vector<std::byte> PlainHeader::write(const TensorSpec& spec) const {

@@ -8,6 +8,7 @@
 #define TENSORBROKER_PROTO_PLAIN_HEADER_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -25,11 +26,17 @@ class PlainHeader {
   std::size_t size() const noexcept { return pattern_.size(); }
   // Whether the bytes are a pattern with some dtype code, sizes and strides filled in. They verify as a Header then.
   bool matches(std::span<const std::byte> bytes) const noexcept;
+  // What is filled in, as views. REQUIRES: bytes that match, and begin at a multiple of 8.
+  std::uint8_t dtype_code(std::span<const std::byte> bytes) const noexcept;
+  std::span<const std::int64_t> sizes(std::span<const std::byte> bytes) const noexcept;
+  std::span<const std::int64_t> strides(std::span<const std::byte> bytes) const noexcept;
   // REQUIRES: a spec of as many dimensions, without name and offset, whose dtype's code is not 0 (that is left out).
   std::vector<std::byte> write(const TensorSpec& spec) const;
 
  private:
-  std::vector<std::byte> pattern_;
+  std::vector<std::byte> pattern_;    // whole words: FlatBuffers pads to what is aligned most, which numbers are
+  std::vector<std::uint64_t> words_;  // the pattern, zeros where something is filled in
+  std::vector<std::uint64_t> fixed_;  // ones where nothing is
   std::size_t dims_;
   std::size_t dtype_at_;
   std::size_t strides_at_;

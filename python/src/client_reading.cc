@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "client/client_impl.h"
+#include "client/decode.h"
 #include "client/open.h"
 #include "python/src/arguments.h"
 #include "python/src/client_class.h"
@@ -21,6 +22,8 @@ bool is_zero(py::handle timeout) { return PyFloat_CheckExact(timeout.ptr()) && P
 py::object get(const Client& self, py::handle name, py::handle timeout) {
   const std::string_view text = to_name(name);
   const auto seconds = is_zero(timeout) ? std::chrono::duration<double>(0) : to_timeout(timeout);
+  // Giving the GIL up costs as much as this.
+  if (auto leased = self.impl()->try_lease(text)) return wrap(decode_object(std::move(leased)));
   std::optional<Object> found;
   {
     const NoGil no_gil;

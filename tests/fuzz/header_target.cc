@@ -3,6 +3,7 @@
 
 #include <tensorbroker/error.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -70,16 +71,27 @@ void store_and_read(std::span<const std::byte> header, std::string_view name) {
           "a record is read as it was written");
 }
 
+// What is read without a look at FlatBuffers is what they say.
+void check_plain(const PlainSpec& plain, const std::vector<TensorSpec>& specs) {
+  require(specs.size() == 1 && specs[0].name.empty() && specs[0].offset == 0, "a plain header is of a tensor alone");
+  require(plain.dtype == specs[0].dtype && std::ranges::equal(plain.sizes, specs[0].sizes) &&
+              std::ranges::equal(plain.strides, specs[0].strides),
+          "a plain header is read as it is verified");
+}
+
 void check(const std::vector<std::byte>& bytes, std::uint64_t block_bytes, bool is_bundle) {
+  const auto plain = read_plain_header(bytes, block_bytes);
   try {
     const schema::Header& header = check_header(bytes, block_bytes, is_bundle);
     const std::vector<TensorSpec> specs = decode(header);
+    if (plain) check_plain(*plain, specs);
     for (const TensorSpec& spec : specs) require_within(spec, block_bytes);
     const std::string metadata = header.metadata() != nullptr ? header.metadata()->str() : "";
     const std::vector<std::byte> again = encode_header(specs, metadata);
     require(decode(check_header(again, block_bytes, is_bundle)).size() == specs.size(), "as many are decoded again");
     store_and_read(again, specs.empty() ? "x" : std::string_view(specs[0].name).substr(0, kMaxNameBytes));
-  } catch (const InvalidArgumentError&) {  // refused
+  } catch (const InvalidArgumentError&) {
+    require(!plain || is_bundle, "a plain header that is read is not refused");
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <random>
 #include <string>
@@ -48,6 +49,12 @@ bool flatbuffers_verifies(const std::vector<std::byte>& bytes) {
   return verifier.VerifyBuffer<schema::Header>(nullptr);
 }
 
+void expect_same(const PlainSpec& plain, const schema::TensorSpec& read) {
+  EXPECT_EQ(static_cast<std::uint8_t>(plain.dtype), read.dtype());
+  EXPECT_TRUE(std::ranges::equal(plain.sizes, numbers(read.sizes())));
+  EXPECT_TRUE(std::ranges::equal(plain.strides, numbers(read.strides())));
+}
+
 TEST(Header, OfATensorAloneReadsAsItWasWrittenInAnyNumberOfDimensions) {
   for (std::int64_t dims = 0; dims <= 12; ++dims) {
     TensorSpec spec = tensor({}, {});
@@ -62,7 +69,21 @@ TEST(Header, OfATensorAloneReadsAsItWasWrittenInAnyNumberOfDimensions) {
     EXPECT_EQ(static_cast<DType>(read.dtype()), spec.dtype);
     EXPECT_EQ(std::vector(numbers(read.sizes()).begin(), numbers(read.sizes()).end()), spec.sizes);
     EXPECT_EQ(std::vector(numbers(read.strides()).begin(), numbers(read.strides()).end()), spec.strides);
+    const auto plain = read_plain_header(bytes, 1 << 20);
+    // FlatBuffers leaves the dtype out where its code is 0.
+    ASSERT_EQ(plain.has_value(), dims >= 1 && dims <= 8 && spec.dtype != kBool) << dims;
+    if (plain) expect_same(*plain, read);
   }
+}
+
+TEST(Header, IsReadAsPlainOnlyWhereItLiesWithinTheBlock) {
+  const TensorSpec spec = tensor({3, 2}, {2, 1});
+  const auto bytes = encode_header({&spec, 1}, {});
+  EXPECT_TRUE(read_plain_header(bytes, 24));
+  EXPECT_FALSE(read_plain_header(bytes, 23));
+  EXPECT_FALSE(read_plain_header({}, 24));
+  const TensorSpec negative = tensor({1}, {-1});
+  EXPECT_FALSE(read_plain_header(encode_header({&negative, 1}, {}), 24));
 }
 
 TEST(Header, ThatDiffersInAByteIsTakenOnlyWhereFlatBuffersTakesIt) {
@@ -73,9 +94,12 @@ TEST(Header, ThatDiffersInAByteIsTakenOnlyWhereFlatBuffersTakesIt) {
       for (const int difference : {1, 2, 4, 0x80, 0xff}) {
         auto bytes = right;
         bytes[at] ^= static_cast<std::byte>(difference);
+        const auto plain = read_plain_header(bytes, 1 << 20);
         try {
-          check_header(bytes, 1 << 20, false);
+          const schema::Header& header = check_header(bytes, 1 << 20, false);
+          if (plain) expect_same(*plain, *header.tensors()->Get(0));
         } catch (const InvalidArgumentError&) {
+          EXPECT_FALSE(plain) << "byte " << at << " differs by " << difference;
           continue;
         }
         EXPECT_TRUE(flatbuffers_verifies(bytes)) << "byte " << at << " differs by " << difference;
