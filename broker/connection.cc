@@ -101,7 +101,10 @@ std::span<const std::byte> Connection::take(std::span<const std::byte> bytes) {
     const std::size_t n = std::min(bytes.size(), frame_bytes_ - frame_.size());
     frame_.insert(frame_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(n));
     bytes = bytes.subspan(n);
-    if (frame_is_whole() && (!handle_frame(turn_ends) || Deadline::clock::now() >= turn_ends)) return bytes;
+    if (!frame_is_whole()) continue;
+    // Before it is answered: the client sleeps now, and the answer finds this process where it will look for the next.
+    if (requests_ != nullptr) requests_->heard_by_socket();
+    if (!handle_frame(turn_ends) || Deadline::clock::now() >= turn_ends) return bytes;
   }
   return bytes;
 }
@@ -109,7 +112,6 @@ std::span<const std::byte> Connection::take(std::span<const std::byte> bytes) {
 // False where the turn was over before the frame was handled to its end.
 bool Connection::handle_frame(Deadline turn_ends) {
   if (!handler_->on_frame(frame_, Transport::kSocket, turn_ends)) return false;
-  if (requests_ != nullptr) requests_->heard_by_socket();
   frame_bytes_ = 0;
   frame_.clear();
   // One large frame must not keep its memory for as long as the client lives.

@@ -43,6 +43,8 @@ class RequestRing final : public TakesTurns, public std::enable_shared_from_this
   // Whether the client need not ring.
   bool is_watched() const noexcept { return watched_; }
   void begin_watch();
+  // Whether the client says that it ran on this processor when it last rang.
+  bool shares(unsigned processor) const noexcept { return reader_.writer_was_on(processor); }
   // False where something has come meanwhile.
   bool end_watch();
   Clock::time_point last_heard() const noexcept { return last_heard_; }

@@ -18,17 +18,31 @@ void RingWatch::heard(const std::shared_ptr<RequestRing>& ring, Clock::duration 
   if (ring->is_watched()) {
     paid_ = true;
     spinning_.paid();
+    if (has_left_) leaving_.paid();
     return;
   }
   const auto now = Clock::now();
   if (since_last > kBurst || rings_.size() >= kMostRings) return;
   if (!has_processors_to_spare() || !spinning_.allows(now)) return;
+  if (!sits_apart(*ring, now)) return;
   ring->begin_watch();
   rings_.push_back(ring);
   if (looking_) return;
   last_look_ = now;
   paid_ = false;
   look_soon();
+}
+
+// Who looks on its client's processor keeps it from writing. A client that says so wherever this process is makes it
+// leave once in a while.
+bool RingWatch::sits_apart(const RequestRing& ring, Clock::time_point now) {
+  const unsigned own = own_processor();
+  if (!ring.shares(own)) return true;
+  if (!leaving_.allows(now)) return false;
+  leave_(own);
+  leaving_.in_vain(now);
+  has_left_ = true;
+  return true;
 }
 
 void RingWatch::look_soon() {
@@ -45,9 +59,11 @@ void RingWatch::look() {
   if (!rings_.empty()) return look_soon();
   if (was_put_aside) {
     spinning_.put_aside(Clock::now());
+    if (has_left_) leaving_.put_aside(Clock::now());
   } else if (!paid_) {
     spinning_.in_vain(Clock::now());
   }
+  has_left_ = false;
 }
 
 // Until one had something to say, or the descriptors are due.

@@ -11,10 +11,13 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <list>
 #include <memory>
+#include <utility>
 
 #include "broker/event_loop.h"
+#include "broker/processor.h"
 #include "broker/request_ring.h"
 #include "proto/spin_budget.h"
 
@@ -26,19 +29,25 @@ class RingWatch {
   // Requests that follow each other within this time are a burst, and so long a ring is looked at after the last one.
   static constexpr std::chrono::microseconds kBurst{100};
   static constexpr std::size_t kMostRings = 16;
+  // Leaves the processor to who shares it.
+  using Leave = std::function<void(unsigned processor)>;
 
-  explicit RingWatch(EventLoop& loop) : loop_(loop) {}
+  explicit RingWatch(EventLoop& loop, Leave leave = leave_processor) : loop_(loop), leave_(std::move(leave)) {}
 
   // A request came from this ring's client, so long after the one before it.
   void heard(const std::shared_ptr<RequestRing>& ring, Clock::duration since_last);
 
  private:
+  bool sits_apart(const RequestRing& ring, Clock::time_point now);
   void look_soon();
   void look();
   void look_at_all();
   void drop_quiet(Clock::duration quiet);
 
   EventLoop& loop_;
+  const Leave leave_;
+  SpinBudget leaving_;                             // which does not pay where the other processor is wanted
+  bool has_left_ = false;                          // since the looking began
   std::list<std::shared_ptr<RequestRing>> rings_;  // to which a turn may add while they are looked at
   bool looking_ = false;                           // look() is waiting in the loop, or at it
   SpinBudget spinning_;

@@ -1,6 +1,7 @@
 #include "client/channel.h"
 
 #include <poll.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -274,6 +275,7 @@ bool Channel::send(Line& line, std::span<const std::byte> frame, const Limit& li
 // False where the broker does not look, or there is no room. REQUIRES: as above.
 bool Channel::try_ring(Line& line, std::span<const std::byte> frame, Held& held) {
   const bool looks = line.requests && !line.requests->reader_sleeps();
+  if (line.requests && !looks) line.requests->say_processor(static_cast<unsigned>(sched_getcpu()));
   const auto written = looks ? line.requests->write(frame) : RingWriter::Written::kNoRoom;
   line.asked_by_ring = written != RingWriter::Written::kNoRoom;
   if (written != RingWriter::Written::kUnseen) return line.asked_by_ring;

@@ -30,6 +30,7 @@ struct BasicCommandRing {
   W* tail = nullptr;        // words written so far
   W* head = nullptr;        // words read so far
   W* asleep = nullptr;      // the reader's: 1: it does not look by itself
+  W* processor = nullptr;   // the writer's: 1 + the one that it last said to run on; no writer of replies says so
 
   explicit operator bool() const noexcept { return words != nullptr; }
   W& word(std::uint64_t position) const noexcept { return words[position & (limit - 1)]; }
@@ -65,6 +66,11 @@ class BasicRingWriter {
 
   // Whether the reader would have to be woken now: another way may be the shorter one then.
   bool reader_sleeps() const { return ring_.asleep->load(std::memory_order_relaxed) != 0; }
+
+  // For a reader that will look: where both run on one processor it would keep this side from running.
+  void say_processor(unsigned processor) {
+    ring_.processor->store(std::uint64_t{processor} + 1, std::memory_order_relaxed);
+  }
 
   Written write(std::span<const std::byte> frame) {
     const std::uint64_t used = tail_ - ring_.head->load(std::memory_order_acquire);
@@ -104,6 +110,11 @@ class BasicRingReader {
   }
 
   bool has_more() const noexcept { return ring_.tail->load(std::memory_order_acquire) != head_; }
+
+  // Whether the writer says that it ran on this processor.
+  bool writer_was_on(unsigned processor) const noexcept {
+    return ring_.processor->load(std::memory_order_relaxed) == std::uint64_t{processor} + 1;
+  }
 
   // Takes the next frame, if there is one. Malformed: lengths or positions that no writer leaves.
   Read read(std::vector<std::byte>* frame) {

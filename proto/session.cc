@@ -88,7 +88,8 @@ void SessionSegment::bind(std::uint64_t id) {
                      .limit = kCommandRingWords,
                      .tail = &c.requests_tail,
                      .head = &c.requests_head,
-                     .asleep = &c.requests_asleep};
+                     .asleep = &c.requests_asleep,
+                     .processor = &c.requests_processor};
   rings_.replies = {.words = segment_.records<Word>(t->replies_offset(), kCommandRingWords),
                     .limit = kCommandRingWords,
                     .tail = &c.replies_tail,

@@ -22,6 +22,7 @@ struct BasicSessionControl {
   alignas(64) W requests_tail;     // of the command rings (command_ring.h)
   W replies_head;
   W replies_asleep;
+  W requests_processor;
   // Written by the broker.
   alignas(64) W leases_committed;  // cells whose pages are reserved
   W returns_head;                  // returns given so far

@@ -3,6 +3,7 @@
 #include "broker/connection.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -10,7 +11,9 @@
 #include <functional>
 #include <list>
 #include <string>
+#include <vector>
 
+#include "broker/processor.h"
 #include "broker/ring_watch.h"
 #include "proto/frame.h"
 #include "tests/support/local_rings.h"
@@ -94,7 +97,8 @@ class ConnectionTest : public testing::Test {
  protected:
   EventLoop loop_;
   Turns turns_{loop_, [] {}};
-  RingWatch rings_{loop_};
+  RingWatch rings_{loop_, [this](unsigned processor) { left_.push_back(processor); }};
+  std::vector<unsigned> left_;
   std::string heard_;
   std::vector<int> peers_;
   std::vector<std::shared_ptr<Connection>> connections_;
@@ -143,6 +147,47 @@ TEST_F(ConnectionTest, AMessageThroughARingThatTakesLongIsHandledInTurns) {
   run_until_heard(151);
   EXPECT_LT(heard_.find('a'), 8u) << heard_;
   EXPECT_EQ(std::count(heard_.begin(), heard_.end(), 'f'), 150);
+}
+
+class Placement : public ConnectionTest {
+ protected:
+  void SetUp() override {
+    if (!has_processors_to_spare()) GTEST_SKIP() << "with one processor no ring is looked at";
+    sched_getaffinity(0, sizeof before_, &before_);
+    cpu_set_t only;
+    CPU_ZERO(&only);
+    CPU_SET(own_, &only);
+    ASSERT_EQ(sched_setaffinity(0, sizeof only, &only), 0);
+  }
+  void TearDown() override {
+    if (has_processors_to_spare()) sched_setaffinity(0, sizeof before_, &before_);
+  }
+  // A burst of a client that ran there.
+  void add_burst_from(char name, unsigned processor) {
+    add_by_ring(name, 50, 1);
+    memory_.back().control().requests_processor.store(processor + 1);
+  }
+
+  cpu_set_t before_{};
+  const unsigned own_ = own_processor();
+};
+
+TEST_F(Placement, TheLoopLeavesItsProcessorToAClientThatSharesItButNotAtOnceAgain) {
+  add_burst_from('f', own_);
+  add_burst_from('g', own_);
+  const SessionControl& second = memory_.back().control();
+  bool looks = false;
+  after_frame_ = [&] { looks |= second.requests_asleep.load() == 0; };
+  run_until_heard(102);
+  EXPECT_EQ(left_, std::vector{own_});
+  EXPECT_FALSE(looks) << "its client would have to wait";
+}
+
+TEST_F(Placement, TheLoopStaysWhereTheClientIsElsewhereOrSaysNothing) {
+  add_burst_from('f', own_ + 1);
+  add_by_ring('g', 50, 1);
+  run_until_heard(102);
+  EXPECT_EQ(left_, std::vector<unsigned>());
 }
 
 // Its memory is another session's or nobody's from then on.

@@ -303,10 +303,10 @@ TEST_F(Hostile, ASegmentThatChangesWhileItIsRead) {
     std::thread scribbler([&] {
       SessionControl& control = session.segment->control();
       while (!stop) {
-        for (Word* word :
-             {&control.lease_high_water, &control.ring, &control.waiters, &control.returns_tail,
-              &control.leases_committed, &control.returns_head, &control.requests_tail, &control.requests_head,
-              &control.requests_asleep, &control.replies_tail, &control.replies_head, &control.replies_asleep}) {
+        for (Word* word : {&control.lease_high_water, &control.ring, &control.waiters, &control.returns_tail,
+                           &control.leases_committed, &control.returns_head, &control.requests_tail,
+                           &control.requests_head, &control.requests_asleep, &control.replies_tail,
+                           &control.replies_head, &control.replies_asleep, &control.requests_processor}) {
           word->store(random());
         }
         session.segment->lease(static_cast<std::uint32_t>(random() % kInitialLeases)).store(random());

@@ -1,0 +1,18 @@
+#include "broker/processor.h"
+
+#include <sched.h>
+
+namespace tensorbroker::broker {
+
+unsigned own_processor() noexcept { return static_cast<unsigned>(sched_getcpu()); }
+
+void leave_processor(unsigned processor) noexcept {
+  cpu_set_t allowed;
+  if (processor >= CPU_SETSIZE || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(processor, &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+  sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
+}  // namespace tensorbroker::broker
