@@ -22,14 +22,14 @@ ASKS = (
 )
 COPY = "one thread's memcpy of the same bytes"
 GET = (
-    "1,700 instructions: a quarter find and lease the entry, a quarter check the header, which anybody of this user "
-    "could have written to, a sixth make the Tensor of it, and 110 are the lock of the lease table's stripe. The get "
-    "of a bundle leaves the header for later, and takes 830: what would be left for a get in 100 ns."
+    "1,440 instructions, of which 220 are the loop that counts them: a third find and lease the entry, a fifth copy "
+    "and check the header, which anybody of this user could have written to, a sixth make the Tensor of it, a tenth "
+    "give the lease up. The get of a bundle leaves the header for later, and takes 730."
 )
 ASLEEP = (
     "Five system calls of the client (send, poll, receive, and twice whether the descriptor is still its own) and five "
     "of the broker (two for its turn, receive, send, wait), where the round trip has two each; and the instructions "
-    "that `make bench-guard` counts, 14,500 and 12,700 for a put, by two processors whose caches have forgotten them. "
+    "that `make bench-guard` counts, 13,800 and 13,200 for a put, by two processors whose caches have forgotten them. "
     "It would take a tenth of those."
 )
 VIEWS = (
@@ -44,8 +44,8 @@ STREAMED = (
 )
 
 PIPELINED = (
-    "Both sides work at the same time, the client 9,400 instructions for each, the broker 12,200, none of them in one "
-    "place: the largest is a ninth, malloc and free. 500,000 a second would take 5,000 each."
+    "Both sides work at the same time, the client 9,400 instructions for each, the broker as many, none of them in one "
+    "place: the largest is a ninth, malloc and free."
 )
 
 MEMORY_PER_TENSOR = Measure(
