@@ -180,10 +180,10 @@ RECOVERY = [
 ]  # fmt: skip
 
 THIRD = (
-    "Alone, client and broker look at the rings from a processor each, and neither is woken. So it stays beside a third "
-    "process where the kernel leaves them one each; else each request is a wake-up, 5 to 10 times as long. A newcomer "
-    "costs the broker as much as ten requests and cannot be interrupted; to take in one each 100 us brought a flood of "
-    "them to 1.02, and the one that trickles to 30 in most runs, why is not known."
+    "Alone, client and broker look at the rings from a processor each, and neither is woken. So it stays beside a "
+    "third process where the kernel leaves them one each; else each request is a wake-up, 5 to 10 times as long. A "
+    "newcomer costs the broker as much as ten requests and cannot be interrupted; to take in one each 100 us brought a "
+    "flood of them to 1.02, and the one that trickles to 30 in most runs, why is not known."
 )
 HOSTILE = [
     Target("Beside hostile processes", f"{call}, beside a process that {does}, over alone",
