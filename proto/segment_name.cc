@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <string>
 #include <utility>
 
 namespace tensorbroker {
@@ -35,7 +36,9 @@ std::optional<SegmentId> parse_segment_name(const InstanceName& instance, std::s
     const std::string_view digits = file_name.substr(text.size() + 1);
     std::uint64_t id = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), id);
-    if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+    // A number has one name: "007" is none.
+    if (error != std::errc{} || end != digits.data() + digits.size() || std::to_string(id) != digits)
+      return std::nullopt;
     return SegmentId{kind, id};
   }
   return std::nullopt;

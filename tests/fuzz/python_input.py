@@ -5,6 +5,7 @@ was. Any bytes are a whole input: they are read as choices, and behind their end
 """
 
 import array
+import math
 import pickle
 import struct
 from collections.abc import Callable
@@ -144,8 +145,8 @@ def mutate_text(choices: Choices, text: str) -> str:
 def use(found: Any) -> None:
     """Read every byte of what came out."""
     for tensor in found.values() if isinstance(found, tb.Bundle) else (found,):
-        # Views of no stride show few bytes as very many elements.
-        if isinstance(tensor, tb.Tensor) and tensor.numel() < 100_000:
+        # Views of no stride show few bytes as very many elements, and 2**40 rows of none are as many lists.
+        if isinstance(tensor, tb.Tensor) and math.prod(max(size, 1) for size in tensor.shape) < 100_000:
             tensor.tolist()
             repr(tensor)
 

@@ -224,9 +224,9 @@ TEST(SegmentName, IsParsedBack) {
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->kind, SegmentKind::kArena);
   EXPECT_EQ(parsed->id, 12u);
-  for (const char* other :
-       {"tensorbroker.1000.default.lock", "tensorbroker.1000.default2.arena.1", "tensorbroker.1000.default.arena.",
-        "tensorbroker.1000.default.arena.1x", "tensorbroker.10.default.arena.1", "something"}) {
+  for (const char* other : {"tensorbroker.1000.default.lock", "tensorbroker.1000.default2.arena.1",
+                            "tensorbroker.1000.default.arena.", "tensorbroker.1000.default.arena.1x",
+                            "tensorbroker.1000.default.arena.012", "tensorbroker.10.default.arena.1", "something"}) {
     EXPECT_FALSE(parse_segment_name(name, other)) << other;
   }
 }
