@@ -65,13 +65,15 @@ auto is_of(schema::Request type) {
   return [type](const schema::RequestItem* item) { return item->body_type() == type; };
 }
 
-// Whether the answer shows what was reclaimed.
+// Whether the answer depends on what was reclaimed.
 bool looks_at_what_is_kept(schema::Request type) {
   switch (type) {
     case schema::Request::Pin:
     case schema::Request::Send:
     case schema::Request::Holders:
     case schema::Request::Stats:
+    case schema::Request::Grant:
+    case schema::Request::GrowLeases:
       return true;
     default:
       return false;
@@ -192,6 +194,7 @@ std::optional<SegmentFile> Dispatch::file_for_member(std::uint64_t session) cons
 }
 
 void Dispatch::serve(const Item& item, std::uint64_t sequence, const std::shared_ptr<Reply>& reply, std::size_t index) {
+  if (looks_at_what_is_kept(item.body_type()) && services_.is_put_off()) services_.store.reclaim_if_due();
   if (const auto* request = item.body_as_Grant()) return grant(*request, reply, index);
   if (const auto* request = item.body_as_Stop()) return stop(*request, reply, index);
   reply->set(index, handle(item, sequence));
@@ -199,7 +202,6 @@ void Dispatch::serve(const Item& item, std::uint64_t sequence, const std::shared
 
 Answer Dispatch::handle(const Item& item, std::uint64_t sequence) {
   Store& store = services_.store;
-  if (looks_at_what_is_kept(item.body_type()) && services_.is_put_off()) store.reclaim_if_due();
   switch (item.body_type()) {
     case schema::Request::Hello:
       return hello(*item.body_as_Hello());

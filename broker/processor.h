@@ -13,9 +13,10 @@ namespace tensorbroker::broker {
 // The processor that this thread runs on.
 unsigned own_processor() noexcept;
 
-// Moves this thread to another processor, where it may use one; the kernel leaves it there while it runs. It may use
-// the same ones as before.
-void leave_processor(unsigned processor) noexcept;
+// Moves this thread to another processor; the kernel leaves it there while it runs. It may use the same ones as before,
+// by now as if it had been told so: one that is added to the machine or its control group later is none of them. False
+// where it may use no other.
+bool leave_processor(unsigned processor) noexcept;
 
 }  // namespace tensorbroker::broker
 

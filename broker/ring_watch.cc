@@ -39,8 +39,8 @@ bool RingWatch::sits_apart(const RequestRing& ring, Clock::time_point now) {
   const unsigned own = own_processor();
   if (!ring.shares(own)) return true;
   if (!leaving_.allows(now)) return false;
-  leave_(own);
   leaving_.in_vain(now);
+  if (!leave_(own)) return false;
   has_left_ = true;
   return true;
 }

@@ -29,8 +29,8 @@ class RingWatch {
   // Requests that follow each other within this time are a burst, and so long a ring is looked at after the last one.
   static constexpr std::chrono::microseconds kBurst{100};
   static constexpr std::size_t kMostRings = 16;
-  // Leaves the processor to who shares it.
-  using Leave = std::function<void(unsigned processor)>;
+  // Leaves the processor to who shares it; false where there is no other.
+  using Leave = std::function<bool(unsigned processor)>;
 
   explicit RingWatch(EventLoop& loop, Leave leave = leave_processor) : loop_(loop), leave_(std::move(leave)) {}
 

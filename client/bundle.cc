@@ -15,7 +15,6 @@ namespace tensorbroker {
 // Made at the first use, and shared by the copies that are made afterwards.
 struct Bundle::Decoded {
   std::vector<Member> members;
-  std::string metadata;
 
   // Null where there is none.
   const Tensor* find(std::string_view name) const;
@@ -53,7 +52,6 @@ const Bundle::Decoded& Bundle::decoded() const {
   auto made = std::make_shared<Decoded>();
   const VerifiedHeader header(*storage_.get());
   made->members = decode_members(storage_, *header);
-  made->metadata = metadata_of(*header);
   // Another thread may have been faster: the first one stays, since references to it are about.
   std::shared_ptr<const Decoded> expected;
   std::atomic_compare_exchange_strong(&decoded_, &expected, std::shared_ptr<const Decoded>(std::move(made)));
@@ -75,7 +73,7 @@ std::string Bundle::name() const { return std::string(storage_->record().name); 
 
 std::uint64_t Bundle::version() const noexcept { return storage_ ? version_of(storage_->generation()) : 0; }
 
-std::string_view Bundle::metadata() const { return decoded().metadata; }
+std::string_view Bundle::metadata() const { return metadata_of(*storage_.get()); }
 
 std::size_t Bundle::nbytes() const {
   std::size_t sum = 0;

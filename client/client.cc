@@ -27,7 +27,7 @@ Client::Impl::Impl(std::shared_ptr<Connection> connection, std::chrono::duration
 // What was sent the broker carries out, whether or not its answer is waited for.
 Client::Impl::~Impl() {
   close_pending(Limit::in(std::min(timeout(), kMostForTheEnd)));
-  delete pending();
+  limits_->pending.store(nullptr);
 }
 
 std::atomic<std::int64_t>& Client::Impl::own_users() noexcept {

@@ -10,16 +10,21 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <string>
 
 #include "client/limit.h"
 
 namespace tensorbroker {
 
+class PendingPuts;
+
 struct ClientLimits {
   std::string instance;  // for messages
   std::chrono::duration<double> timeout{10};
   std::atomic<bool> closed{false};
+  // The client's puts that nobody waits for, which a draft's publication comes after; null where there are none.
+  std::atomic<std::shared_ptr<PendingPuts>> pending{};
 
   // For one call that needs the broker; REQUIRES: these limits live as long.
   Limit limit() const { return Limit::in(timeout, &closed); }

@@ -14,10 +14,15 @@ PendingPuts* Client::Impl::pending() const noexcept {
 
 PendingPuts& Client::Impl::make_pending() {
   if (PendingPuts* const puts = pending()) return *puts;
-  auto made = std::make_unique<PendingPuts>();
+  const auto delete_own = [](PendingPuts* puts) {
+    if (puts->are_of_this_process()) delete puts;
+  };
+  const std::shared_ptr<PendingPuts> made(new PendingPuts, delete_own);
   PendingPuts* known = pending_.load(std::memory_order_acquire);
   while (known == nullptr || !known->are_of_this_process()) {
-    if (pending_.compare_exchange_weak(known, made.get(), std::memory_order_acq_rel)) return *made.release();
+    if (!pending_.compare_exchange_weak(known, made.get(), std::memory_order_acq_rel)) continue;
+    limits_->pending.store(made);
+    return *made;
   }
   return *known;
 }

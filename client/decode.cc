@@ -49,6 +49,7 @@ void describe_bundle(const schema::Header& header, Info* info) {
 
 HeaderCopy::HeaderCopy(const Storage& storage) {
   const std::span<const std::byte> original = storage.record().header;
+  original_ = original.data();
   size_ = original.size();
   if (size_ > sizeof near_) {
     far_ = std::make_unique_for_overwrite<std::uint64_t[]>((size_ + 7) / 8);
@@ -75,8 +76,9 @@ std::string_view metadata_of(const Storage& storage) {
   const VerifiedHeader header(storage);
   if (header->metadata() == nullptr) return kNoMetadata;
   const std::string_view text = header->metadata()->string_view();
-  const auto* const original = reinterpret_cast<const char*>(storage.record().header.data());
-  return {original + (text.data() - reinterpret_cast<const char*>(header.bytes().data())), text.size()};
+  const HeaderCopy& copy = header.copy();
+  const auto at = text.data() - reinterpret_cast<const char*>(copy.bytes().data());
+  return {reinterpret_cast<const char*>(copy.original()) + at, text.size()};
 }
 
 Tensor decode_tensor(StorageRef storage) {

@@ -31,11 +31,14 @@ class HeaderCopy {
   HeaderCopy& operator=(const HeaderCopy&) = delete;
 
   std::span<const std::byte> bytes() const noexcept { return {reinterpret_cast<const std::byte*>(words_), size_}; }
+  // Where it was copied from.
+  const std::byte* original() const noexcept { return original_; }
 
  private:
   std::array<std::uint64_t, 32> near_;  // that of most tensors
   std::unique_ptr<std::uint64_t[]> far_;
   std::uint64_t* words_ = near_.data();
+  const std::byte* original_;
   std::size_t size_;
 };
 
@@ -46,7 +49,7 @@ class VerifiedHeader {
 
   const schema::Header& operator*() const noexcept { return header_; }
   const schema::Header* operator->() const noexcept { return &header_; }
-  std::span<const std::byte> bytes() const noexcept { return copy_.bytes(); }
+  const HeaderCopy& copy() const noexcept { return copy_; }
 
  private:
   static const schema::Header& verify(const HeaderCopy& copy, const detail::Storage& storage);

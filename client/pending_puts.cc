@@ -48,12 +48,25 @@ PendingPuts::Held PendingPuts::hold(const Limit& limit) {
 PendingPuts::Line& PendingPuts::line_to(Attachment& attachment, const Limit& limit) {
   if (line_ && &line_->attachment != &attachment) end_line(limit);
   if (!line_) line_ = std::make_unique<Line>(attachment);
+  on_their_way_.store(true, std::memory_order_release);
   return *line_;
+}
+
+// What those on their way hold, or have replaced, may be what is wanting.
+Block PendingPuts::allocate(Attachment& attachment, const Publication& publication, const Fill& fill,
+                            const Limit& limit) {
+  try {
+    return allocate_filled(attachment, publication, fill, limit);
+  } catch (const OutOfMemoryError&) {
+    if (!on_their_way_.load(std::memory_order_acquire)) throw;
+  }
+  settle(limit);
+  return allocate_filled(attachment, publication, fill, limit);
 }
 
 void PendingPuts::put(Attachment& attachment, const Publication& publication, const Fill& fill, const Limit& limit) {
   check_free(attachment, publication.name, publication.overwrite, limit);
-  const Block block = allocate_filled(attachment, publication, fill, limit);
+  const Block block = allocate(attachment, publication, fill, limit);
   bool taken = false;
   try {
     const Held held = hold(limit);
@@ -94,7 +107,6 @@ void PendingPuts::send(Line& line, const Limit& limit) {
   if (put.batch.is_on_its_way()) {
     ++line.sent;
     line.nbytes += put.nbytes;
-    on_their_way_.store(true, std::memory_order_release);
   } else {
     put.batch.settle(limit, &line.published);
   }

@@ -1,9 +1,9 @@
 // The puts of a client that nobody waits for: each is sent at once, and answered while the next ones are copied.
 //
 // kMost are on their way at most, and of large ones two; who comes next waits for the first of them. What is answered
-// is held, as the tensor that a put returns, until then. What the broker refuses is noted, for flush() to throw. They
-// belong to the process that made them: a forked child, in which their locks may be held, leaves them alone. Thread
-// safe.
+// is held, as the tensor that a put returns, until then (and counts: a quota of fewer tensors refuses some). What the
+// broker refuses is noted, for flush() to throw. They belong to the process that made them: a forked child, in which
+// their locks may be held, leaves them alone. Thread safe.
 
 #ifndef TENSORBROKER_CLIENT_PENDING_PUTS_H_
 #define TENSORBROKER_CLIENT_PENDING_PUTS_H_
@@ -49,6 +49,7 @@ class PendingPuts {
   struct Line;  // what is on its way to one attachment
 
   Held hold(const Limit& limit);
+  Block allocate(Attachment& attachment, const Publication& publication, const Fill& fill, const Limit& limit);
   Line& line_to(Attachment& attachment, const Limit& limit);
   void send(Line& line, const Limit& limit);
   void make_room(Line& line, std::uint64_t nbytes, const Limit& limit) noexcept;

@@ -8,6 +8,7 @@
 #include "client/client_limits.h"
 #include "client/decode.h"
 #include "client/metadata.h"
+#include "client/pending_puts.h"
 #include "client/print.h"
 #include "client/storage.h"
 #include "proto/geometry.h"
@@ -116,7 +117,9 @@ void Tensor::publish() {
   Storage& draft = draft_of(storage_, "publish");
   const ClientLimits& limits = *draft.draft()->limits;
   limits.check_open();
-  draft.attachment()->publish_draft(draft, draft.draft()->header, limits.limit());
+  const Limit limit = limits.limit();
+  if (const auto puts = limits.pending.load(); puts && puts->are_of_this_process()) puts->settle(limit);
+  draft.attachment()->publish_draft(draft, draft.draft()->header, limit);
 }
 
 void Tensor::discard() {

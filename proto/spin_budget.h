@@ -41,13 +41,14 @@ class SpinBudget {
   // As far as can be known, for want of a core.
   void put_aside(Clock::time_point now) noexcept {
     paid_ = 0;
-    if (now - not_before_ > pause_) pause_ = kShortestPause;  // not in a row: that was long ago
-    not_before_ = now + pause_;
+    if (now - aside_until_ > pause_) pause_ = kShortestPause;  // not in a row: that was long ago
+    not_before_ = aside_until_ = now + pause_;
     pause_ = std::min<Clock::duration>(2 * pause_, kLongestPause);
   }
 
  private:
   Clock::time_point not_before_{};
+  Clock::time_point aside_until_{};  // the pause that followed the last time that it was put aside
   Clock::duration pause_ = kShortestPause;
   unsigned paid_ = 0;
 };

@@ -97,7 +97,10 @@ class ConnectionTest : public testing::Test {
  protected:
   EventLoop loop_;
   Turns turns_{loop_, [] {}};
-  RingWatch rings_{loop_, [this](unsigned processor) { left_.push_back(processor); }};
+  RingWatch rings_{loop_, [this](unsigned processor) {
+                     left_.push_back(processor);
+                     return true;
+                   }};
   std::vector<unsigned> left_;
   std::string heard_;
   std::vector<int> peers_;

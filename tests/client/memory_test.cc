@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <functional>
 
@@ -27,6 +28,54 @@ TEST_F(Memory, AModelReplacedAThousandTimesTakesNoMoreThanThreeVersions) {
   }
   EXPECT_LE(most, 3u * 4 * kElements + (1 << 20));
   EXPECT_LE(client_.stats().counters.at("grants"), 4u);
+}
+
+// Processes that keep the broker busy until this goes, from before it has a client of its own.
+class Busy {
+ public:
+  Busy(const test::BrokerProcess& broker, std::size_t count) {
+    while (children_.size() < count) {
+      const pid_t child = fork();
+      if (child == 0) keep_busy(broker);
+      children_.push_back(child);
+    }
+  }
+  ~Busy() {
+    for (const pid_t child : children_) kill(child, SIGKILL);
+    for (const pid_t child : children_) waitpid(child, nullptr, 0);
+  }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  [[noreturn]] static void keep_busy(const test::BrokerProcess& broker) {
+    alarm(60);
+    try {
+      Client client = broker.connect();
+      const float value = 1;
+      std::vector<Bundle::Member> many;
+      for (int i = 0; i < 32; ++i) {
+        many.emplace_back(std::to_string(getpid()) + "/" + std::to_string(i),
+                          from_blob(static_cast<const void*>(&value), {1}, kFloat32));
+      }
+      for (;;) client.put_many(many);
+    } catch (const Error&) {
+      _exit(1);
+    }
+  }
+  std::vector<pid_t> children_;
+};
+
+TEST(MemoryUnderAQuota, WhatWasDeletedServesTheNextPutHoweverBusyTheBrokerIs) {
+  const test::BrokerProcess broker({"--capacity", "256MiB", "--session-limit", "8MiB"});
+  const Busy busy(broker, 3);
+  Client client = broker.connect();
+  const std::vector<std::uint8_t> data(5 << 20);
+  const Tensor big = from_blob(static_cast<const void*>(data.data()), {5 << 20}, kUInt8);
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_NO_THROW(client.put("big", big)) << "put " << i;
+    client.remove("big");
+  }
 }
 
 TEST_F(Memory, ATensorOfNinetyPercentOfTheCapacityFits) {

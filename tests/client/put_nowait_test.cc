@@ -107,6 +107,18 @@ TEST_F(PutNowait, LargeOnesAreAnsweredBeforeMuchIsHeld) {
   EXPECT_TRUE(test::eventually([&] { return client_.stats().retired <= 2 * data.size() * sizeof(float); }));
 }
 
+// Which goes by the ring where the broker looks at that by then, though those before went by the socket.
+TEST_F(PutNowait, ADraftIsPublishedAfterThoseBefore) {
+  for (int round = 0; round < 300; ++round) {
+    Tensor draft = client_.create("w", {1}, kFloat32);
+    *draft.data_ptr<float>() = -1;
+    std::this_thread::sleep_for(std::chrono::microseconds(300 + 20 * (round % 50)));
+    for (std::size_t i = 0; i < PendingPuts::kMost; ++i) put("w", static_cast<float>(i));
+    draft.publish();
+    ASSERT_EQ(value_of("w"), -1) << "in round " << round;
+  }
+}
+
 TEST_F(PutNowait, TheDataMayChangeAtOnce) {
   std::vector<float> data{1, 2};
   client_.put_nowait("w", from_blob(data.data(), {2}, kFloat32));
