@@ -170,7 +170,12 @@ class Worker:
         name = f"m/{self.setting.prefix}"
         with contextlib.suppress(tb.ExistsError):
             self.client.zeros(8, dtype=tb.uint64, name=name)
-        counter = self.client.open(name, "r+").numpy()
+        try:
+            counter = self.client.open(name, "r+").numpy()
+        except tb.NotFoundError:
+            if self.setting.may_lose:  # it was there in the instance before
+                return
+            raise
         counter += 1
         if (counter != counter[0]).any():
             raise ViolationError(f"{name} is torn: {counter}")
