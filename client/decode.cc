@@ -82,15 +82,13 @@ std::string_view metadata_of(const Storage& storage) {
 }
 
 Tensor decode_tensor(StorageRef storage) {
-  {
-    const HeaderCopy copy(*storage.get());
-    if (const auto spec = read_plain_header(copy.bytes(), storage->nbytes())) {
-      std::byte* const data = storage->data();
-      return Tensor(std::move(storage), data, spec->dtype, Geometry{Dims(spec->sizes), Dims(spec->strides), 0});
-    }
+  const HeaderCopy copy(*storage.get());
+  if (const auto spec = read_plain_header(copy.bytes(), storage->nbytes())) {
+    std::byte* const data = storage->data();
+    return Tensor(std::move(storage), data, spec->dtype, Geometry{Dims(spec->sizes), Dims(spec->strides), 0});
   }
-  const VerifiedHeader header(*storage.get());
-  return decode_spec(std::move(storage), *header->tensors()->Get(0));
+  const schema::Header& header = VerifiedHeader::verify(copy, *storage.get());
+  return decode_spec(std::move(storage), *header.tensors()->Get(0));
 }
 
 std::uint64_t described_nbytes(const Storage& storage) {

@@ -51,9 +51,10 @@ class VerifiedHeader {
   const schema::Header* operator->() const noexcept { return &header_; }
   const HeaderCopy& copy() const noexcept { return copy_; }
 
- private:
+  // The check alone, of a copy that must outlive what is returned.
   static const schema::Header& verify(const HeaderCopy& copy, const detail::Storage& storage);
 
+ private:
   const HeaderCopy copy_;
   const schema::Header& header_;
 };
