@@ -28,7 +28,7 @@ void RingWatch::heard(const std::shared_ptr<RequestRing>& ring, Clock::duration 
   ring->begin_watch();
   rings_.push_back(ring);
   if (looking_) return;
-  last_look_ = now;
+  last_look_ = Clock::now();  // to leave may have been to wait for another processor: that is not being put aside
   paid_ = false;
   look_soon();
 }
@@ -45,6 +45,16 @@ bool RingWatch::sits_apart(const RequestRing& ring, Clock::time_point now) {
   return true;
 }
 
+void RingWatch::make_way(Clock::duration how_long, std::function<void()> task) {
+  if (!looking_) return task();
+  waiting_ = std::move(task);
+  waits_until_ = Clock::now() + how_long;
+}
+
+void RingWatch::run_waiting(Clock::time_point now) {
+  if (waiting_ && now >= waits_until_) std::exchange(waiting_, nullptr)();
+}
+
 void RingWatch::look_soon() {
   looking_ = true;
   loop_.post([this] { look(); });
@@ -56,6 +66,7 @@ void RingWatch::look() {
   look_at_all();
   drop_quiet(was_put_aside ? Clock::duration::zero() : kBurst);
   looking_ = false;
+  run_waiting(rings_.empty() ? Clock::time_point::max() : now);
   if (!rings_.empty()) return look_soon();
   if (was_put_aside) {
     spinning_.put_aside(Clock::now());

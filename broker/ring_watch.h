@@ -37,12 +37,18 @@ class RingWatch {
   // A request came from this ring's client, so long after the one before it.
   void heard(const std::shared_ptr<RequestRing>& ring, Clock::duration since_last);
 
+  // Has a task that is not urgent make way for those whose rings are looked at: it runs so much later, or once none is
+  // looked at if that is sooner; at once where none is. One task at a time: REQUIRES that the one before it has run.
+  // A look tells the time anyway, where a timer would be an interrupt and two exits of a virtual machine.
+  void make_way(Clock::duration how_long, std::function<void()> task);
+
  private:
   bool sits_apart(const RequestRing& ring, Clock::time_point now);
   void look_soon();
   void look();
   void look_at_all();
   void drop_quiet(Clock::duration quiet);
+  void run_waiting(Clock::time_point now);
 
   EventLoop& loop_;
   const Leave leave_;
@@ -52,6 +58,8 @@ class RingWatch {
   bool looking_ = false;                           // look() is waiting in the loop, or at it
   SpinBudget spinning_;
   Clock::time_point last_look_;
+  std::function<void()> waiting_;  // of make_way()
+  Clock::time_point waits_until_;
   bool paid_ = false;  // something came since the looking began
 };
 

@@ -30,6 +30,9 @@ using Protocol = asio::local::stream_protocol;
 namespace {
 
 constexpr std::chrono::milliseconds kPause{100};
+// A newcomer costs as much as ten requests, and a flood of them has as many processes as it likes: while others ask in
+// quick succession, so much time is theirs between two.
+constexpr std::chrono::microseconds kBetweenNewcomers{100};
 
 int spare_descriptor() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
@@ -113,7 +116,7 @@ class Server::Acceptor::Newcomer : public TakesTurns {
   void take_turn() override {
     if (!acceptor_->acceptor.is_open()) return;
     acceptor_->accepted(std::move(socket_));
-    acceptor_->accept();
+    acceptor_->rings.make_way(kBetweenNewcomers, [acceptor = acceptor_] { acceptor->accept(); });
   }
 
  private:
