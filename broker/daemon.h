@@ -50,7 +50,7 @@ class Daemon {
   // In the order in which they depend on each other.
   EventLoop loop_;
   Turns turns_{loop_, [this] { keep_house(); }};
-  RingWatch rings_{loop_};
+  RingWatch rings_{loop_, turns_};
   const Place place_;
   InstanceLock lock_;
   TruncatedSessions truncated_;

@@ -75,9 +75,10 @@ void RingWatch::look() {
     spinning_.in_vain(Clock::now());
   }
   has_left_ = false;
+  turns_.catch_up();
 }
 
-// Until one had something to say, or the descriptors are due.
+// Until one had something to say, or the descriptors are due: then there is time for what was put off.
 void RingWatch::look_at_all() {
   const auto until = Clock::now() + kLook;
   do {
@@ -86,6 +87,7 @@ void RingWatch::look_at_all() {
     if (any) return;
     pause_core();
   } while (Clock::now() < until);
+  turns_.catch_up();
 }
 
 void RingWatch::drop_quiet(Clock::duration quiet) {

@@ -19,6 +19,7 @@
 #include "broker/event_loop.h"
 #include "broker/processor.h"
 #include "broker/request_ring.h"
+#include "broker/turns.h"
 #include "proto/spin_budget.h"
 
 namespace tensorbroker::broker {
@@ -32,7 +33,8 @@ class RingWatch {
   // Leaves the processor to who shares it; false where there is no other.
   using Leave = std::function<bool(unsigned processor)>;
 
-  explicit RingWatch(EventLoop& loop, Leave leave = leave_processor) : loop_(loop), leave_(std::move(leave)) {}
+  RingWatch(EventLoop& loop, Turns& turns, Leave leave = leave_processor)
+      : loop_(loop), turns_(turns), leave_(std::move(leave)) {}
 
   // A request came from this ring's client, so long after the one before it.
   void heard(const std::shared_ptr<RequestRing>& ring, Clock::duration since_last);
@@ -51,6 +53,7 @@ class RingWatch {
   void run_waiting(Clock::time_point now);
 
   EventLoop& loop_;
+  Turns& turns_;
   const Leave leave_;
   SpinBudget leaving_;                             // which does not pay where the other processor is wanted
   bool has_left_ = false;                          // since the looking began

@@ -18,36 +18,41 @@ std::chrono::nanoseconds used_by_this_thread() noexcept {
 void Turns::ask(pid_t process, FairQueue::Turn turn) {
   queue_.push(static_cast<FairQueue::Owner>(process), std::move(turn));
   if (std::exchange(running_, true)) return;
-  loop_.post([this] { next(); });
+  loop_.post([this] { next(false); });
 }
 
 void Turns::take(pid_t process, FairQueue::Turn turn) {
   if (running_) return ask(process, std::move(turn));
   queue_.push(static_cast<FairQueue::Owner>(process), std::move(turn));
   running_ = true;
-  next();
+  next(true);
 }
 
 void Turns::follow_up() {
-  if (!in_turn_) return catch_up();
+  if (!in_turn_) return do_follow_up();
   is_behind_ = true;
 }
 
 void Turns::catch_up() {
+  if (is_behind_) do_follow_up();
+}
+
+void Turns::do_follow_up() {
   is_behind_ = false;
   put_off_ = 0;
   follow_up_();
 }
 
 // What follows is charged to who had the turn before it.
-void Turns::end_turn() {
+void Turns::end_turn(bool more_is_looked_for) {
   in_turn_ = false;
-  if (is_behind_ && (++put_off_ >= kMostPutOff || queue_.took_last())) catch_up();
+  if (!is_behind_) return;
+  if (++put_off_ >= kMostPutOff || (queue_.took_last() && !more_is_looked_for)) do_follow_up();
 }
 
 // Asking for processor time takes two system calls, which one whom nobody waits for need not pay for: the time that
 // passed tells enough, unless this process was put aside, and then it is no longer than a turn.
-void Turns::next() {
+void Turns::next(bool more_is_looked_for) {
   using Clock = std::chrono::steady_clock;
   const FairQueue::Turn turn = queue_.pop();
   const bool others_wait = !queue_.empty();
@@ -55,12 +60,12 @@ void Turns::next() {
   const auto before = others_wait ? used_by_this_thread() : FairQueue::Cost::zero();
   in_turn_ = true;
   turn->take_turn();
-  end_turn();
+  end_turn(more_is_looked_for);
   const FairQueue::Cost used =
       others_wait ? used_by_this_thread() - before : std::min<FairQueue::Cost>(Clock::now() - begin, kLength);
   queue_.finish(used);
   running_ = !queue_.empty();
-  if (running_) loop_.post([this] { next(); });
+  if (running_) loop_.post([this] { next(false); });
 }
 
 }  // namespace tensorbroker::broker

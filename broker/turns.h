@@ -4,7 +4,7 @@
 // itself; who is alone is charged that, up to a turn's length), and by process: many connections of one process have
 // one connection's share. Between two turns the loop looks at its descriptors, so that who comes anew waits for the
 // turn that is running and no other. What follows from turns (housekeeping.h) is done once for several, while others
-// wait. On the loop's thread.
+// wait or are looked for. On the loop's thread.
 
 #ifndef TENSORBROKER_BROKER_TURNS_H_
 #define TENSORBROKER_BROKER_TURNS_H_
@@ -32,18 +32,22 @@ class Turns {
 
   // Has it take a turn when it is the process's; not from within. Those whose pid is not to be seen here (0) are one.
   void ask(pid_t process, FairQueue::Turn turn);
-  // The same, at once where nobody waits.
+  // The same, at once where nobody waits, for one who looks for the next turn too. What follows is put off until he
+  // says that he finds none, by catch_up().
   void take(pid_t process, FairQueue::Turn turn);
 
-  // Asks for what follows: from within a turn it comes after this one, or a later one if others wait; else at once.
+  // Asks for what follows: from within a turn it comes after this one, or a later one if others wait or are looked for;
+  // else at once.
   void follow_up();
+  // Does what was put off, if anything was.
+  void catch_up();
   // Whether something follows that was put off.
   bool is_behind() const noexcept { return is_behind_; }
 
  private:
-  void next();
-  void end_turn();
-  void catch_up();
+  void next(bool more_is_looked_for);
+  void end_turn(bool more_is_looked_for);
+  void do_follow_up();
 
   EventLoop& loop_;
   const std::function<void()> follow_up_;

@@ -97,7 +97,7 @@ class ConnectionTest : public testing::Test {
  protected:
   EventLoop loop_;
   Turns turns_{loop_, [] {}};
-  RingWatch rings_{loop_, [this](unsigned processor) {
+  RingWatch rings_{loop_, turns_, [this](unsigned processor) {
                      left_.push_back(processor);
                      return true;
                    }};

@@ -17,11 +17,13 @@ class RingWatchTest : public testing::Test {
   struct Handler : ChannelHandler {
     bool on_frame(std::span<const std::byte> /*frame*/, Transport /*way*/, Deadline /*turn_ends*/) override {
       ++heard;
+      then();
       return true;
     }
     void on_closed() override {}
     bool greeted() const noexcept override { return true; }
     int heard = 0;
+    std::function<void()> then = [] {};
   };
 
   void SetUp() override {
@@ -44,8 +46,9 @@ class RingWatchTest : public testing::Test {
   }
 
   EventLoop loop_;
-  Turns turns_{loop_, [] {}};
-  RingWatch watch_{loop_, [](unsigned) { return true; }};
+  int follow_ups_ = 0;
+  Turns turns_{loop_, [this] { ++follow_ups_; }};
+  RingWatch watch_{loop_, turns_, [](unsigned) { return true; }};
   std::shared_ptr<Handler> handler_ = std::make_shared<Handler>();
 
  private:
@@ -72,6 +75,18 @@ TEST_F(RingWatchTest, HearsWithoutBeingRungUntilNothingComes) {
   run(20);
   EXPECT_GT(handler_->heard, 0);
   EXPECT_FALSE(ring_->is_watched());
+}
+
+TEST_F(RingWatchTest, WhatFollowsIsNotPutOffAnyLongerWhenNothingComes) {
+  handler_->then = [this] { turns_.follow_up(); };
+  begin_burst();
+  ask();
+  ring_->look_now();
+  EXPECT_TRUE(turns_.is_behind());
+  EXPECT_EQ(follow_ups_, 0);
+  run(0);
+  EXPECT_FALSE(turns_.is_behind());
+  EXPECT_EQ(follow_ups_, 1);
 }
 
 TEST_F(RingWatchTest, ATaskDoesNotMakeWayWhereNoRingIsLookedAt) {

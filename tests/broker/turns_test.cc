@@ -18,10 +18,11 @@ class TurnsTest : public testing::Test {
   void ask(pid_t process, std::function<void()> does) { turns_.ask(process, std::make_shared<Noted>(std::move(does))); }
   // A turn that something follows from.
   void ask(pid_t process) {
-    ask(process, [this] {
-      had_ += '.';
-      turns_.follow_up();
-    });
+    ask(process, [this] { follow(); });
+  }
+  // The same, for one who looks for more.
+  void take(pid_t process) {
+    turns_.take(process, std::make_shared<Noted>([this] { follow(); }));
   }
   std::string run() {
     loop_.post([this] { stop_when_done(); });
@@ -37,6 +38,10 @@ class TurnsTest : public testing::Test {
   void stop_when_done() {
     if (++looks_ == 1000) return loop_.stop();
     loop_.post([this] { stop_when_done(); });
+  }
+  void follow() {
+    had_ += '.';
+    turns_.follow_up();
   }
   int looks_ = 0;
 };
@@ -61,6 +66,20 @@ TEST_F(TurnsTest, WhatFollowsIsNotPutOffForEver) {
   for (int i = 0; i < 2 * Turns::kMostPutOff + 1; ++i) ask(1);
   const std::string most(Turns::kMostPutOff, '.');
   EXPECT_EQ(run(), most + '!' + most + "!.!");
+}
+
+TEST_F(TurnsTest, WhatFollowsIsPutOffForWhoLooksForMoreUntilHeFindsNone) {
+  take(1);
+  take(1);
+  EXPECT_EQ(had_, "..");
+  turns_.catch_up();
+  turns_.catch_up();
+  EXPECT_EQ(had_, "..!");
+}
+
+TEST_F(TurnsTest, WhatFollowsIsNotPutOffForEverForWhoLooksForMore) {
+  for (int i = 0; i < Turns::kMostPutOff + 1; ++i) take(1);
+  EXPECT_EQ(had_, std::string(Turns::kMostPutOff, '.') + "!.");
 }
 
 TEST_F(TurnsTest, ATurnThatNothingFollowsFromIsFollowedByNothing) {
