@@ -24,7 +24,8 @@ void RequestRing::heard_by_socket() {
 }
 
 void RequestRing::heard(Clock::time_point now) {
-  watch_.heard(shared_from_this(), now - std::exchange(last_heard_, now));
+  in_a_row_ = now - std::exchange(last_heard_, now) <= RingWatch::kBurst ? in_a_row_ + 1 : 1;
+  watch_.heard(shared_from_this(), in_a_row_);
 }
 
 // Asks for a turn where there is something to hear.

@@ -64,6 +64,7 @@ class RequestRing final : public TakesTurns, public std::enable_shared_from_this
   std::function<void(const std::string&)> fail_;
   std::vector<std::byte> frame_;  // that is being handled
   Clock::time_point last_heard_;
+  unsigned in_a_row_ = 0;  // requests that followed each other at once
   bool asked_ = false;
   bool watched_ = false;
 };

@@ -14,7 +14,7 @@ constexpr std::chrono::microseconds kPutAside{500};
 
 }  // namespace
 
-void RingWatch::heard(const std::shared_ptr<RequestRing>& ring, Clock::duration since_last) {
+void RingWatch::heard(const std::shared_ptr<RequestRing>& ring, unsigned in_a_row) {
   if (ring->is_watched()) {
     paid_ = true;
     spinning_.paid();
@@ -22,7 +22,7 @@ void RingWatch::heard(const std::shared_ptr<RequestRing>& ring, Clock::duration 
     return;
   }
   const auto now = Clock::now();
-  if (since_last > kBurst || rings_.size() >= kMostRings) return;
+  if (in_a_row < kRequestsOfABurst || rings_.size() >= kMostRings) return;
   if (!has_processors_to_spare() || !spinning_.allows(now)) return;
   if (!sits_apart(*ring, now)) return;
   ring->begin_watch();

@@ -27,8 +27,11 @@ namespace tensorbroker::broker {
 class RingWatch {
  public:
   using Clock = RequestRing::Clock;
-  // Requests that follow each other within this time are a burst, and so long a ring is looked at after the last one.
+  // So many requests that follow each other within this time are a burst, and so long a ring is looked at after the
+  // last one. Fewer do not pay for what may follow, that the next one finds this process on another processor: to be
+  // woken there takes several times as long.
   static constexpr std::chrono::microseconds kBurst{100};
+  static constexpr unsigned kRequestsOfABurst = 4;
   static constexpr std::size_t kMostRings = 16;
   // Leaves the processor to who shares it; false where there is no other.
   using Leave = std::function<bool(unsigned processor)>;
@@ -36,8 +39,8 @@ class RingWatch {
   RingWatch(EventLoop& loop, Turns& turns, Leave leave = leave_processor)
       : loop_(loop), turns_(turns), leave_(std::move(leave)) {}
 
-  // A request came from this ring's client, so long after the one before it.
-  void heard(const std::shared_ptr<RequestRing>& ring, Clock::duration since_last);
+  // A request came from this ring's client, the last of so many within kBurst of each other.
+  void heard(const std::shared_ptr<RequestRing>& ring, unsigned in_a_row);
 
   // Has a task that is not urgent make way for those whose rings are looked at: it runs so much later, or once none is
   // looked at if that is sooner; at once where none is. One task at a time: REQUIRES that the one before it has run.
