@@ -22,9 +22,9 @@ void RingWatch::heard(const std::shared_ptr<RequestRing>& ring, unsigned in_a_ro
     return;
   }
   const auto now = Clock::now();
-  if (in_a_row < kRequestsOfABurst || rings_.size() >= kMostRings) return;
+  if (in_a_row < 2 || rings_.size() >= kMostRings) return;
   if (!has_processors_to_spare() || !spinning_.allows(now)) return;
-  if (!sits_apart(*ring, now)) return;
+  if (!sits_apart(*ring, in_a_row, now)) return;
   ring->begin_watch();
   rings_.push_back(ring);
   if (looking_) return;
@@ -35,10 +35,10 @@ void RingWatch::heard(const std::shared_ptr<RequestRing>& ring, unsigned in_a_ro
 
 // Who looks on its client's processor keeps it from writing. A client that says so wherever this process is makes it
 // leave once in a while.
-bool RingWatch::sits_apart(const RequestRing& ring, Clock::time_point now) {
+bool RingWatch::sits_apart(const RequestRing& ring, unsigned in_a_row, Clock::time_point now) {
   const unsigned own = own_processor();
   if (!ring.shares(own)) return true;
-  if (!leaving_.allows(now)) return false;
+  if (in_a_row < kWorthLeaving || !leaving_.allows(now)) return false;
   leaving_.in_vain(now);
   if (!leave_(own)) return false;
   has_left_ = true;

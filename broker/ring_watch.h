@@ -27,11 +27,11 @@ namespace tensorbroker::broker {
 class RingWatch {
  public:
   using Clock = RequestRing::Clock;
-  // So many requests that follow each other within this time are a burst, and so long a ring is looked at after the
-  // last one. Fewer do not pay for what may follow, that the next one finds this process on another processor: to be
-  // woken there takes several times as long.
+  // Requests that follow each other within this time are a burst, and so long a ring is looked at after the last one.
   static constexpr std::chrono::microseconds kBurst{100};
-  static constexpr unsigned kRequestsOfABurst = 4;
+  // Of so many it pays to leave the client's processor. After fewer the next one would find this process on another
+  // processor, and to be woken there takes several times as long.
+  static constexpr unsigned kWorthLeaving = 4;
   static constexpr std::size_t kMostRings = 16;
   // Leaves the processor to who shares it; false where there is no other.
   using Leave = std::function<bool(unsigned processor)>;
@@ -48,7 +48,7 @@ class RingWatch {
   void make_way(Clock::duration how_long, std::function<void()> task);
 
  private:
-  bool sits_apart(const RequestRing& ring, Clock::time_point now);
+  bool sits_apart(const RequestRing& ring, unsigned in_a_row, Clock::time_point now);
   void look_soon();
   void look();
   void look_at_all();

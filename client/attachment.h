@@ -195,6 +195,7 @@ class Attachment {
   static Attached greet(const Target& target, std::shared_ptr<Socket> socket, const Limit& limit);
 
   std::unique_ptr<Calls> make_calls();
+  BrokerUnavailableError outcome_unknown() const;
   ReplyFrame request(std::uint64_t sequence, const Frame& frame, const Limit& limit, std::uint64_t posted = 0);
   void connect(const Limit& limit);
   bool connect_once(const Limit& limit);

@@ -101,12 +101,15 @@ Attachment::Attached Attachment::greet(const Target& target, std::shared_ptr<Soc
 
 // ---------------------------------------------------------------- requests
 
+BrokerUnavailableError Attachment::outcome_unknown() const {
+  return BrokerUnavailableError(
+      "the broker of instance '" + target_.name.instance +
+      "' did not answer within the timeout; the request was sent, and its outcome is unknown");
+}
+
 // With `posted` it was sent on the connection of that epoch already, and its reply is kept.
 ReplyFrame Attachment::request(std::uint64_t sequence, const Frame& frame, const Limit& limit, std::uint64_t posted) {
   bool sent = posted != 0;
-  const std::string unknown = "the broker of instance '" + target_.name.instance +
-                              "' did not answer within the timeout; the request was sent, "
-                              "and its outcome is unknown";
   for (;;) {
     check_not_ended();
     if (posted == 0 && !channel_->is_open()) {
@@ -115,7 +118,7 @@ ReplyFrame Attachment::request(std::uint64_t sequence, const Frame& frame, const
       } catch (const InstanceEnded&) {
         throw;
       } catch (const BrokerUnavailableError&) {
-        if (sent) throw BrokerUnavailableError(unknown);
+        if (sent) throw outcome_unknown();
         throw;
       }
     }
@@ -130,7 +133,7 @@ ReplyFrame Attachment::request(std::uint64_t sequence, const Frame& frame, const
         return {std::move(result.frame), result.epoch, std::move(result.file)};
       case Channel::Outcome::kTimedOut:
         if (!sent) throw NothingSent(no_broker(target_) + "; nothing was sent");
-        throw BrokerUnavailableError(unknown);
+        throw outcome_unknown();
       case Channel::Outcome::kClosed:
         throw ClosedError("the client was closed while it waited for the broker; the outcome is unknown");
       case Channel::Outcome::kLost:

@@ -244,8 +244,9 @@ void Attachment::end_draft(const detail::Storage& draft) noexcept {
 void Attachment::remove(std::string_view name, const Limit& limit) {
   std::uint64_t generation = 0;
   if (const detail::StorageRef storage = lease_by_name(name, limit)) generation = storage->generation();
-  const std::string absent = "there is no '" + std::string(name) + "' in the instance '" + target_.name.instance + "'";
-  if (generation == 0) throw NotFoundError(absent);
+  if (generation == 0) {
+    throw NotFoundError("there is no '" + std::string(name) + "' in the instance '" + target_.name.instance + "'");
+  }
   while (!calls_->remove(name, generation, &generation, limit)) {
     if (limit.passed())
       throw BrokerUnavailableError("'" + std::string(name) + "' kept being replaced until the timeout");

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,27 @@ namespace {
 using Builder = flatbuffers::FlatBufferBuilder;
 
 constexpr std::uint64_t kNotMutation = std::uint64_t{1} << 63;
+
+// A builder's memory, for a message of usual length without a call to malloc.
+class StackMemory final : public flatbuffers::Allocator {
+ public:
+  static constexpr std::size_t kBytes = 1024;
+
+  std::uint8_t* allocate(std::size_t size) override {
+    return size <= kBytes && !std::exchange(in_use_, true) ? bytes_.data() : new std::uint8_t[size];
+  }
+  void deallocate(std::uint8_t* memory, std::size_t /*size*/) override {
+    if (memory == bytes_.data()) {
+      in_use_ = false;
+    } else {
+      delete[] memory;
+    }
+  }
+
+ private:
+  alignas(16) std::array<std::uint8_t, kBytes> bytes_;
+  bool in_use_ = false;
+};
 
 Frame finished(Builder& builder) {
   const auto* bytes = reinterpret_cast<const std::byte*>(builder.GetBufferPointer());
@@ -29,7 +51,8 @@ flatbuffers::Offset<schema::RequestItem> item_of(Builder& builder, flatbuffers::
 // A request of one item; `body(builder)` makes it.
 template <class Body>
 Frame build(std::uint64_t sequence, const Body& body) {
-  Builder builder(512);
+  StackMemory memory;
+  Builder builder(StackMemory::kBytes, &memory);
   const auto item = item_of(builder, body(builder));
   const auto items = builder.CreateVector(&item, 1);
   builder.Finish(schema::CreateRequestMessage(builder, sequence, items));
@@ -44,7 +67,8 @@ flatbuffers::Offset<schema::Publish> create_publish(Builder& b, const PublishSpe
 }
 
 Frame build_publications(std::uint64_t sequence, std::span<const PublishSpec> specs) {
-  Builder builder(512 * specs.size());
+  StackMemory memory;
+  Builder builder(512 * specs.size(), &memory);
   std::vector<flatbuffers::Offset<schema::RequestItem>> items;
   items.reserve(specs.size());
   for (const PublishSpec& spec : specs) items.push_back(item_of(builder, create_publish(builder, spec)));
@@ -116,7 +140,7 @@ std::uint64_t Calls::next_number() {
 
 // The broker keeps results for kWindow consecutive mutations. REQUIRES: the lock.
 bool Calls::has_room(std::size_t count) const {
-  return outstanding_.empty() || next_mutation_ + count - *outstanding_.begin() <= kWindow;
+  return outstanding_.empty() || next_mutation_ + count - outstanding_.front() <= kWindow;
 }
 
 // Numbers for so many; waits while the window is too full.
@@ -137,7 +161,7 @@ std::uint64_t Calls::begin_mutations(std::size_t count, const Limit& limit) {
 // Who posted the oldest unanswered message may be long in coming for its reply. False where it is none of those, or its
 // reply was not to be had. REQUIRES: the lock, which is given up meanwhile; something is outstanding.
 bool Calls::take_oldest_posted(std::unique_lock<std::mutex>& held, const Limit& limit) {
-  const auto oldest = posted_.find(*outstanding_.begin());
+  const auto oldest = posted_.find(outstanding_.front());
   if (oldest == posted_.end() || oldest->second.is_being_taken) return false;
   auto& [sequence, posted] = *oldest;
   posted.is_being_taken = true;
@@ -155,19 +179,19 @@ bool Calls::take_oldest_posted(std::unique_lock<std::mutex>& held, const Limit& 
   if (error) std::rethrow_exception(error);
   if (!reply) return false;
   posted.reply = std::move(reply);
-  outstanding_.erase(sequence);
+  std::erase(outstanding_, sequence);
   return true;
 }
 
 // REQUIRES: the lock.
 std::uint64_t Calls::take_numbers(std::size_t count) {
-  outstanding_.insert(next_mutation_);
+  outstanding_.push_back(next_mutation_);
   return std::exchange(next_mutation_, next_mutation_ + count);
 }
 
 void Calls::end_mutations(std::uint64_t sequence) {
   const std::lock_guard held(mutex_);
-  outstanding_.erase(sequence);
+  std::erase(outstanding_, sequence);
   posted_.erase(sequence);
   turned_.notify_all();
 }

@@ -18,7 +18,6 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -171,7 +170,7 @@ class Calls {
   std::mutex mutex_;
   std::condition_variable turned_;
   std::uint64_t next_mutation_ = 1;
-  std::set<std::uint64_t> outstanding_;     // the first mutation of each message that was not answered
+  std::vector<std::uint64_t> outstanding_;  // the first mutation of each message that was not answered, in order
   std::map<std::uint64_t, Posted> posted_;  // by the first mutation
   std::uint64_t next_number_ = 1;
 };

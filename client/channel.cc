@@ -49,8 +49,12 @@ struct Channel::Line {
   const std::shared_ptr<Socket> socket;
   const std::uint64_t epoch;
 
+  Waiter& add_waiter(std::uint64_t sequence);
+  void remove_waiter(std::uint64_t sequence);
+
   // Guarded by the channel's mutex_.
   std::map<std::uint64_t, Waiter> waiters;  // by sequence
+  decltype(waiters)::node_type spare;       // of one that waits no more
   bool lost = false;
   bool has_reader = false;
   std::optional<RingWriter> requests;
@@ -65,6 +69,20 @@ struct Channel::Line {
   Frame cut_off;             // rest of a doorbell that went out in part, guarded by `sending`
   std::atomic<bool> ring_wanted{false};
 };
+
+Channel::Waiter& Channel::Line::add_waiter(std::uint64_t sequence) {
+  if (spare.empty()) return waiters.try_emplace(sequence).first->second;
+  spare.key() = sequence;
+  return waiters.insert(std::move(spare)).position->second;
+}
+
+void Channel::Line::remove_waiter(std::uint64_t sequence) {
+  spare = waiters.extract(sequence);
+  Waiter& waiter = spare.mapped();
+  waiter.frame.reset();
+  waiter.file = {};
+  waiter.kept = false;
+}
 
 // ---------------------------------------------------------------- the socket in use
 
@@ -119,7 +137,7 @@ Channel::Result Channel::call(std::uint64_t sequence, std::span<const std::byte>
   Held held(mutex_);
   const auto used = line_;
   if (!used || used->lost) return {};
-  used->waiters.try_emplace(sequence);
+  used->add_waiter(sequence);
   const bool sent = send(*used, request, limit, held);
   if (!sent) lose(*used);
   Result result = wait(used, sequence, true, limit, held);
@@ -163,7 +181,7 @@ Channel::Result Channel::wait(const std::shared_ptr<Line>& line, std::uint64_t s
       read_for_all(*line, slice, held);
     }
   }
-  line->waiters.erase(sequence);
+  line->remove_waiter(sequence);
   hand_over(*line);
   return result;
 }
@@ -180,7 +198,7 @@ void Channel::read_for_all(Line& line, Limit::Clock::duration slice, Held& held)
   const bool alive = in_time || sleep_and_read(line, slice, held);
   line.has_reader = false;
   read_ring(line);
-  dispatch(line);
+  if (!in_time) dispatch(line);
   if (!alive || line.reader.is_malformed()) lose(line);
 }
 
@@ -328,11 +346,11 @@ std::optional<Channel::Way> Channel::post_and_keep(std::uint64_t sequence, std::
   Held held(mutex_);
   const auto used = line_;
   if (!used || used->lost || used->epoch != epoch) return std::nullopt;
-  used->waiters.try_emplace(sequence).first->second.kept = true;
+  used->add_waiter(sequence).kept = true;
   used->look = kLookForPosted;
   if (after != Way::kSocket && try_ring(*used, request, held)) return Way::kRing;
   if (after == Way::kRing) {
-    used->waiters.erase(sequence);
+    used->remove_waiter(sequence);
     return std::nullopt;
   }
   if (send_by_socket(*used, request, Limit::in(kMostForAPost), held)) return Way::kSocket;

@@ -166,8 +166,8 @@ class Placement : public ConnectionTest {
     if (has_processors_to_spare()) sched_setaffinity(0, sizeof before_, &before_);
   }
   // A burst of a client that ran there.
-  void add_burst_from(char name, unsigned processor) {
-    add_by_ring(name, 50, 1);
+  void add_burst_from(char name, unsigned processor, int requests = 50) {
+    add_by_ring(name, requests, 1);
     memory_.back().control().requests_processor.store(processor + 1);
   }
 
@@ -184,6 +184,12 @@ TEST_F(Placement, TheLoopLeavesItsProcessorToAClientThatSharesItButNotAtOnceAgai
   run_until_heard(102);
   EXPECT_EQ(left_, std::vector{own_});
   EXPECT_FALSE(looks) << "its client would have to wait";
+}
+
+TEST_F(Placement, TheLoopStaysForTwoRequestsInARow) {
+  add_burst_from('f', own_, 1);
+  run_until_heard(2);
+  EXPECT_EQ(left_, std::vector<unsigned>());
 }
 
 TEST_F(Placement, TheLoopStaysWhereTheClientIsElsewhereOrSaysNothing) {

@@ -77,12 +77,6 @@ TEST_F(RingWatchTest, HearsWithoutBeingRungUntilNothingComes) {
   EXPECT_FALSE(ring_->is_watched());
 }
 
-TEST_F(RingWatchTest, AFewRequestsAreNoBurst) {
-  for (unsigned i = 1; i < RingWatch::kRequestsOfABurst; ++i) ring_->heard_by_socket();
-  EXPECT_FALSE(ring_->is_watched());
-  begin_burst();
-}
-
 TEST_F(RingWatchTest, WhatFollowsIsNotPutOffAnyLongerWhenNothingComes) {
   handler_->then = [this] { turns_.follow_up(); };
   begin_burst();
