@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <optional>
 #include <string>
 
@@ -45,10 +46,21 @@ std::optional<char32_t> take_code_point(std::string_view& text) {
   return point;
 }
 
+// Whether eight bytes are printable ASCII: 0x20 to 0x7e. Each is tried by subtracting and adding in its place, which
+// sets its highest bit where it is not; the first such one from the right is not misled by those beside it.
+bool are_plain(const char* bytes) {
+  constexpr std::uint64_t kOnes = 0x0101010101010101;
+  std::uint64_t word = 0;
+  std::memcpy(&word, bytes, sizeof word);
+  return (((word - 0x20 * kOnes) | word | (word + kOnes)) & 0x80 * kOnes) == 0;
+}
+
 // How many bytes at its front are printable ASCII.
 std::size_t plain_prefix(std::string_view text) {
-  const auto end = std::find_if(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c >= 0x7f; });
-  return static_cast<std::size_t>(end - text.begin());
+  std::size_t n = 0;
+  while (n + sizeof(std::uint64_t) <= text.size() && are_plain(text.data() + n)) n += sizeof(std::uint64_t);
+  while (n < text.size() && text[n] >= 0x20 && text[n] < 0x7f) ++n;
+  return n;
 }
 
 // The text for a message: what cannot be printed is shown as \xNN, what is long is cut.
