@@ -8,9 +8,9 @@ namespace tensorbroker::broker {
 void FairQueue::push(Owner owner, Turn turn) {
   Account& account = accounts_[owner];
   account.turns.push_back(std::move(turn));
-  if (account.turns.size() > 1 || (is_running_ && owner == running_)) return;
+  if (account.turns.size() > 1 || (is_running_ && &account == running_)) return;
   account.clock = std::max(account.clock, clock_);
-  wait(owner, account);
+  wait(account);
 }
 
 FairQueue::Turn FairQueue::pop() {
@@ -18,9 +18,9 @@ FairQueue::Turn FairQueue::pop() {
   const Place next = waiting_.back();
   waiting_.pop_back();
   clock_ = std::max(clock_, next.clock);
-  running_ = next.owner;
+  running_ = next.account;
   is_running_ = true;
-  std::deque<Turn>& turns = accounts_.at(running_).turns;
+  std::deque<Turn>& turns = running_->turns;
   Turn turn = std::move(turns.front());
   turns.pop_front();
   return turn;
@@ -28,17 +28,17 @@ FairQueue::Turn FairQueue::pop() {
 
 void FairQueue::finish(Cost cost) {
   is_running_ = false;
-  Account& account = accounts_.at(running_);
+  Account& account = *running_;
   account.clock += cost;
   latest_ = std::max(latest_, account.clock);
-  if (!account.turns.empty()) wait(running_, account);
+  if (!account.turns.empty()) wait(account);
   clock_ += cost / (waiting_.size() + 1);
   if (waiting_.empty()) clock_ = std::max(clock_, latest_);
   if (accounts_.size() >= forget_at_) forget();
 }
 
-void FairQueue::wait(Owner owner, const Account& account) {
-  waiting_.push_back({account.clock, ++arrivals_, owner});
+void FairQueue::wait(Account& account) {
+  waiting_.push_back({account.clock, ++arrivals_, &account});
   std::push_heap(waiting_.begin(), waiting_.end(), std::greater<>());
 }
 

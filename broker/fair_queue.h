@@ -36,7 +36,7 @@ class FairQueue {
   // Whether no owner waits; of the one whose turn it is no more is known until finish().
   bool empty() const noexcept { return waiting_.empty(); }
   // Whether the turn that was taken last is the last: its owner has no other one either.
-  bool took_last() const { return waiting_.empty() && accounts_.at(running_).turns.empty(); }
+  bool took_last() const { return waiting_.empty() && running_->turns.empty(); }
   // Whose use is remembered: those that wait, those served more than their share, and a few.
   std::size_t owners() const noexcept { return accounts_.size(); }
 
@@ -54,11 +54,11 @@ class FairQueue {
   struct Place {
     Cost clock;
     std::uint64_t arrival;  // orders owners whose clocks are equal
-    Owner owner;
+    Account* account;       // stays where it is while it has turns
     auto operator<=>(const Place&) const = default;
   };
 
-  void wait(Owner owner, const Account& account);
+  void wait(Account& account);
   void forget();
 
   Cost clock_{};
@@ -67,7 +67,7 @@ class FairQueue {
   std::size_t forget_at_ = 64;
   std::unordered_map<Owner, Account> accounts_;
   std::vector<Place> waiting_;  // a heap
-  Owner running_ = 0;
+  Account* running_ = nullptr;  // whose turn was taken last
   bool is_running_ = false;
 };
 
