@@ -176,12 +176,33 @@ void Connection::queue(std::span<const std::byte> message, std::vector<SegmentFi
   if (queued_bytes_ + message.size() > kMaxQueuedBytes) {
     return close("it does not read its replies: " + std::to_string(queued_bytes_) + " bytes are waiting");
   }
+  if (queue_.empty() && along.empty()) {
+    const ssize_t n = send_at_once(message);
+    if (n < 0) return close({});
+    sent_ = static_cast<std::size_t>(n);
+    if (sent_ == kFrameLengthBytes + message.size()) {
+      sent_ = 0;
+      return;
+    }
+  }
   queue_.push_back({framed(message), std::move(along)});
   queued_bytes_ += queue_.back().frame.size();
   if (!writing_) write();
 }
 
-// Most replies fit the socket's buffer at once; else the loop calls again when it has room.
+// Most replies fit the socket's buffer, and need no copy. Returns how many bytes of the frame are sent, negative where
+// the connection is lost.
+ssize_t Connection::send_at_once(std::span<const std::byte> message) noexcept {
+  auto length = static_cast<std::uint32_t>(message.size());
+  std::array<iovec, 2> parts{{{&length, sizeof length}, {const_cast<std::byte*>(message.data()), message.size()}}};
+  msghdr frame{};
+  frame.msg_iov = parts.data();
+  frame.msg_iovlen = parts.size();
+  const ssize_t n = sendmsg(socket_.native_handle(), &frame, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : n;
+}
+
+// What is left is sent as far as there is room; then the loop calls again when there is.
 void Connection::write() {
   writing_ = false;
   while (!queue_.empty()) {

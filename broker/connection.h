@@ -72,6 +72,7 @@ class Connection final : public Channel, public TakesTurns, public std::enable_s
   void keep_time();
   bool send_by_ring(std::span<const std::byte> message);
   void queue(std::span<const std::byte> message, std::vector<SegmentFile> along);
+  ssize_t send_at_once(std::span<const std::byte> message) noexcept;
   void write();
   ssize_t write_some(const Outgoing& outgoing);
   void wait_to_write();
