@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
+#include <memory_resource>
 #include <string>
 
 #include "broker/peer.h"
@@ -17,7 +19,7 @@
 namespace tensorbroker::broker {
 namespace {
 
-using Builder = flatbuffers::FlatBufferBuilder;
+using Builder = Reply::Builder;
 
 const schema::RequestMessage& verified(std::span<const std::byte> frame) {
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(frame.data());
@@ -54,12 +56,21 @@ void check_layout(const schema::Hello& hello) {
                              std::to_string(layout_hash()) + "); use one release of tensorbroker for both");
 }
 
-// The header at an alignment that FlatBuffers can work with: nested in a message it may lie anywhere.
-std::vector<std::uint64_t> aligned_copy(std::span<const std::uint8_t> bytes) {
-  std::vector<std::uint64_t> copy((bytes.size() + 7) / 8);
-  if (!bytes.empty()) std::memcpy(copy.data(), bytes.data(), bytes.size());
-  return copy;
-}
+// A header at an alignment that FlatBuffers can work with: nested in a message it may lie anywhere.
+class AlignedCopy {
+ public:
+  explicit AlignedCopy(std::span<const std::uint8_t> bytes)
+      : words_((bytes.size() + 7) / 8, &memory_), bytes_(bytes.size()) {
+    if (!bytes.empty()) std::memcpy(words_.data(), bytes.data(), bytes.size());
+  }
+  std::span<const std::byte> bytes() const { return std::as_bytes(std::span(words_)).first(bytes_); }
+
+ private:
+  std::array<std::byte, 512> buffer_;  // for nearly every tensor's
+  std::pmr::monotonic_buffer_resource memory_{buffer_.data(), buffer_.size()};
+  std::pmr::vector<std::uint64_t> words_;
+  std::size_t bytes_;
+};
 
 auto is_of(schema::Request type) {
   return [type](const schema::RequestItem* item) { return item->body_type() == type; };
@@ -80,34 +91,32 @@ bool looks_at_what_is_kept(schema::Request type) {
   }
 }
 
-Answer count(std::uint64_t n) {
-  return answer([n](Builder& b) { return schema::CreateCount(b, n); });
-}
-
-Answer pinned(const Pinned& pin) {
-  return answer([pin](Builder& b) { return schema::CreatePinned(b, pin.entry, pin.generation); });
-}
+Answer done(Builder& b) { return answer(schema::CreateDone(b)); }
+Answer count(Builder& b, std::uint64_t n) { return answer(schema::CreateCount(b, n)); }
 
 }  // namespace
 
 // The message is verified once, when it begins; its bytes are the same afterwards.
-std::shared_ptr<Reply> Dispatch::begin_message(std::span<const std::byte> frame, Transport way) {
+void Dispatch::begin_message(std::span<const std::byte> frame, Transport way) {
   const schema::RequestMessage& message = verified(frame);
   const auto& items = *message.items();
+  auto& reply = in_progress_.at(static_cast<std::size_t>(way)).reply;
+  // The reply may outlive this object and its channel.
+  if (reply == nullptr || reply.use_count() > 1) {
+    reply =
+        std::make_shared<Reply>([weak = weak_channel_](const Builder& b, std::vector<SegmentFile> along, Transport to) {
+          if (const auto channel = weak.lock()) channel->send(b, std::move(along), to);
+        });
+  }
   const bool silent = std::all_of(items.begin(), items.end(), is_of(schema::Request::Ring));
   // It is answered when the sessions, and so the rings, are gone.
   if (std::any_of(items.begin(), items.end(), is_of(schema::Request::Stop))) way = Transport::kSocket;
-  // The reply may outlive this object and its channel.
-  return std::make_shared<Reply>(message.sequence(), items.size(),
-                                 [weak = weak_channel_, silent, way](const Builder& b, std::vector<SegmentFile> along) {
-                                   const auto channel = weak.lock();
-                                   if (channel != nullptr && !silent) channel->send(b, std::move(along), way);
-                                 });
+  reply->begin(message.sequence(), items.size(), silent ? std::nullopt : std::optional(way));
 }
 
 bool Dispatch::on_frame(std::span<const std::byte> frame, Transport way, Deadline turn_ends) {
   InProgress& now = in_progress_.at(static_cast<std::size_t>(way));
-  if (!now.reply) now = {.reply = begin_message(frame, way)};
+  if (now.next_item == 0) begin_message(frame, way);
   const auto& message = *flatbuffers::GetRoot<schema::RequestMessage>(frame.data());
   const auto& items = *message.items();
   do {
@@ -116,7 +125,7 @@ bool Dispatch::on_frame(std::span<const std::byte> frame, Transport way, Deadlin
     answer_item(*items[i], message.sequence() + i, now.reply, i);
   } while (now.next_item < items.size() && Deadline::clock::now() < turn_ends);
   const bool finished = now.next_item == items.size();
-  if (finished) now.reply.reset();
+  if (finished) now.next_item = 0;
   if (phase_ == Phase::kRefused) channel_.close("its session is refused: " + refusal_);
   services_.after_message();
   return finished;
@@ -135,6 +144,7 @@ void Dispatch::on_closed() {
 void Dispatch::check_phase(const Item& item) {
   const bool is_hello = item.body_type() == schema::Request::Hello;
   const bool is_locked = item.body_type() == schema::Request::Locked;
+  if (phase_ == Phase::kAttached && !is_hello && !is_locked) return;
   const std::string name = schema::EnumNameRequest(item.body_type());
   if (phase_ == Phase::kRefused) throw ProtocolError(name + " after its session was refused: " + refusal_);
   if (is_hello != (phase_ == Phase::kNew)) {
@@ -197,42 +207,47 @@ void Dispatch::serve(const Item& item, std::uint64_t sequence, const std::shared
   if (looks_at_what_is_kept(item.body_type()) && services_.is_put_off()) services_.store.reclaim_if_due();
   if (const auto* request = item.body_as_Grant()) return grant(*request, reply, index);
   if (const auto* request = item.body_as_Stop()) return stop(*request, reply, index);
-  reply->set(index, handle(item, sequence));
+  reply->set(index, handle(item, sequence, reply->builder()));
 }
 
-Answer Dispatch::handle(const Item& item, std::uint64_t sequence) {
+Answer Dispatch::handle(const Item& item, std::uint64_t sequence, Builder& b) {
   Store& store = services_.store;
   switch (item.body_type()) {
     case schema::Request::Hello:
-      return hello(*item.body_as_Hello());
+      return hello(*item.body_as_Hello(), b);
     case schema::Request::Locked:
-      return locked();
+      return locked(b);
     case schema::Request::GiveBack:
       store.give_back(session_, span_of(item.body_as_GiveBack()->extents()));
-      return done();
+      return done(b);
     case schema::Request::Publish:
-      return publish(*item.body_as_Publish(), sequence);
+      return publish(*item.body_as_Publish(), sequence, b);
     case schema::Request::Delete:
-      return remove(*item.body_as_Delete(), sequence);
-    case schema::Request::Pin:
-      return pin(*item.body_as_Pin());
+      return remove(*item.body_as_Delete(), sequence, b);
+    case schema::Request::Pin: {
+      const Pinned pinned = pin(*item.body_as_Pin());
+      return answer(schema::CreatePinned(b, pinned.entry, pinned.generation));
+    }
     case schema::Request::Unpin:
       store.unpin(session_, item.body_as_Unpin()->entry(), item.body_as_Unpin()->generation());
-      return done();
-    case schema::Request::Send:
-      return send(*item.body_as_Send());
+      return done(b);
+    case schema::Request::Send: {
+      const schema::Send& request = *item.body_as_Send();
+      store.send(request.entry(), request.generation(), request.token(), session_);
+      return done(b);
+    }
     case schema::Request::Holders:
-      return count(store.holders(item.body_as_Holders()->entry(), item.body_as_Holders()->generation()));
+      return count(b, store.holders(item.body_as_Holders()->entry(), item.body_as_Holders()->generation()));
     case schema::Request::Spares:
-      return spares(*item.body_as_Spares());
+      return spares(*item.body_as_Spares(), b);
     case schema::Request::GrowLeases:
-      return count(store.grow_leases(session_, item.body_as_GrowLeases()->cells()));
+      return count(b, store.grow_leases(session_, item.body_as_GrowLeases()->cells()));
     case schema::Request::NextHeir:
-      return next_heir(*item.body_as_NextHeir());
+      return next_heir(*item.body_as_NextHeir(), b);
     case schema::Request::Stats:
-      return statistics_answer(store, services_.started);
+      return statistics_answer(store, services_.started, b);
     default:  // Ring: the look at the ring words comes after every message
-      return done();
+      return done(b);
   }
 }
 
@@ -241,7 +256,7 @@ pid_t Dispatch::pid_of(const schema::Hello& hello) const {
   return channel_.peer().pid > 0 ? channel_.peer().pid : hello.pid();
 }
 
-Answer Dispatch::hello(const schema::Hello& hello) {
+Answer Dispatch::hello(const schema::Hello& hello, Builder& builder) {
   phase_ = Phase::kRefused;  // until all is well
   check_layout(hello);
   if (pid_is_forged(channel_.peer().pid, hello.pid())) {
@@ -249,14 +264,14 @@ Answer Dispatch::hello(const schema::Hello& hello) {
                                ", and the kernel that it is " + std::to_string(channel_.peer().pid) +
                                "; say the one of the process that connects");
   }
-  if (hello.session() != 0) return resume(hello);
+  if (hello.session() != 0) return resume(hello, builder);
   session_ = services_.sessions.add(channel_.peer().uid, pid_of(hello));
   services_.sessions.connect(session_, channel_);
   phase_ = Phase::kWelcomed;
-  return welcome(false);
+  return welcome(false, builder);
 }
 
-Answer Dispatch::resume(const schema::Hello& hello) {
+Answer Dispatch::resume(const schema::Hello& hello, Builder& builder) {
   const std::uint64_t session = hello.session();
   if (!services_.sessions.has(session)) {
     throw NotFoundError("there is no session " + std::to_string(session) + " any more; attach as a new one");
@@ -277,7 +292,7 @@ Answer Dispatch::resume(const schema::Hello& hello) {
   services_.sessions.connect(session_, channel_);
   phase_ = Phase::kAttached;
   spdlog::info("session {} (pid {}) is connected again", session_, pid_of(hello));
-  Answer result = welcome(true);
+  Answer result = welcome(true, builder);
   use_rings();
   return result;
 }
@@ -285,16 +300,15 @@ Answer Dispatch::resume(const schema::Hello& hello) {
 // What was written for an earlier connection is passed over, so this comes before the client is answered.
 void Dispatch::use_rings() { channel_.use_rings(services_.store.session_mapping(session_).command_rings()); }
 
-Answer Dispatch::welcome(bool resumed) const {
+Answer Dispatch::welcome(bool resumed, Builder& builder) const {
   const Store& store = services_.store;
-  Answer result = answer(
-      [session = session_, catalog = store.catalog_id(), arena = store.arena_id(), capacity = store.options().capacity,
-       resumed](Builder& b) { return schema::CreateWelcome(b, session, catalog, arena, getpid(), capacity, resumed); });
+  Answer result = answer(schema::CreateWelcome(builder, session_, store.catalog_id(), store.arena_id(), getpid(),
+                                               store.options().capacity, resumed));
   if (!resumed) result.along = file_for_member(session_);
   return result;
 }
 
-Answer Dispatch::locked() {
+Answer Dispatch::locked(Builder& builder) {
   if (!services_.sessions.alive(session_)) {
     phase_ = Phase::kRefused;
     throw RuntimeError("session " + std::to_string(session_) +
@@ -305,77 +319,69 @@ Answer Dispatch::locked() {
   const auto entries =
       is_owners() ? services_.store.grant_spares(session_, kFirstSpares) : std::vector<EntryId>{};  // to publish with
   spdlog::info("session {} (pid {}) is attached", session_, services_.store.session_info(session_).pid);
-  Answer result =
-      answer([heir, entries](Builder& b) { return schema::CreateAttached(b, heir, b.CreateVector(entries)); });
+  Answer result = answer(schema::CreateAttached(builder, heir, builder.CreateVector(entries)));
   result.along = file_for_member(heir);
   use_rings();
   return result;
 }
 
-Answer Dispatch::publish(const schema::Publish& request, std::uint64_t sequence) {
+Answer Dispatch::publish(const schema::Publish& request, std::uint64_t sequence, Builder& builder) {
   if (request.name() != nullptr) check_name(view_of(request.name()));
-  const auto bytes = span_of(request.header());
-  const std::vector<std::uint64_t> header = aligned_copy(bytes);
-  const std::uint64_t generation =
-      services_.store.publish(session_, sequence,
-                              {.entry = request.entry(),
-                               .name = view_of(request.name()),
-                               .header = std::as_bytes(std::span(header)).first(bytes.size()),
-                               .block_offset = request.block_offset(),
-                               .block_bytes = request.block_bytes(),
-                               .is_bundle = request.is_bundle(),
-                               .is_mutable = request.is_mutable(),
-                               .overwrite = request.overwrite()});
+  const AlignedCopy header(span_of(request.header()));
+  const std::uint64_t generation = services_.store.publish(session_, sequence,
+                                                           {.entry = request.entry(),
+                                                            .name = view_of(request.name()),
+                                                            .header = header.bytes(),
+                                                            .block_offset = request.block_offset(),
+                                                            .block_bytes = request.block_bytes(),
+                                                            .is_bundle = request.is_bundle(),
+                                                            .is_mutable = request.is_mutable(),
+                                                            .overwrite = request.overwrite()});
   // What a large block replaced is its client's again before it needs room for the next one: no fourth version.
   if (request.block_bytes() >= kPageAlignedBlock) services_.store.reclaim_if_due();
   EntryId spare = kNoEntry;
   try {
-    if (const auto spares = services_.store.grant_spares(session_, 1); !spares.empty()) spare = spares.front();
+    spare = services_.store.grant_spare(session_);
   } catch (const Error& e) {
     spdlog::debug("session {} gets no spare: {}", session_, e.what());
   }
-  return answer([generation, spare](Builder& b) { return schema::CreatePublished(b, generation, spare); });
+  return answer(schema::CreatePublished(builder, generation, spare));
 }
 
-Answer Dispatch::remove(const schema::Delete& request, std::uint64_t sequence) {
+Answer Dispatch::remove(const schema::Delete& request, std::uint64_t sequence, Builder& builder) {
   check_name(view_of(request.name()));
   try {
     services_.store.remove(session_, sequence, view_of(request.name()), request.generation());
-    return done();
+    return done(builder);
   } catch (const ReplacedError& e) {
-    Answer refused = count(e.generation());
+    Answer refused = count(builder, e.generation());
     refused.error = e.code();
     refused.message = e.what();
     return refused;
   }
 }
 
-Answer Dispatch::send(const schema::Send& request) {
-  services_.store.send(request.entry(), request.generation(), request.token(), session_);
-  return done();
-}
-
-Answer Dispatch::pin(const schema::Pin& request) {
+Pinned Dispatch::pin(const schema::Pin& request) {
   // Members see the tokens of others in the catalog: what they receive stays on its way until its time is over.
   if (request.token() != 0 && is_owners()) {
-    return pinned(services_.store.receive(session_, request.entry(), request.generation(), request.token()));
+    return services_.store.receive(session_, request.entry(), request.generation(), request.token());
   }
   if (request.name() == nullptr) {
-    return pinned(services_.store.pin_entry(session_, request.entry(), request.generation()));
+    return services_.store.pin_entry(session_, request.entry(), request.generation());
   }
   check_name(view_of(request.name()));
-  return pinned(services_.store.pin_name(session_, view_of(request.name())));
+  return services_.store.pin_name(session_, view_of(request.name()));
 }
 
-Answer Dispatch::spares(const schema::Spares& request) {
+Answer Dispatch::spares(const schema::Spares& request, Builder& builder) {
   const auto entries = services_.store.grant_spares(session_, std::min(request.count(), Store::kMaxSpares));
-  return answer([entries](Builder& b) { return schema::CreateSpareEntries(b, b.CreateVector(entries)); });
+  return answer(schema::CreateSpareEntries(builder, builder.CreateVector(entries)));
 }
 
-Answer Dispatch::next_heir(const schema::NextHeir& request) {
+Answer Dispatch::next_heir(const schema::NextHeir& request, Builder& builder) {
   services_.sessions.settle_heirs(session_, request.used());
   const std::uint64_t heir = services_.sessions.add_heir(session_);
-  Answer result = answer([heir](Builder& b) { return schema::CreateHeirGranted(b, heir); });
+  Answer result = answer(schema::CreateHeirGranted(builder, heir));
   result.along = file_for_member(heir);
   return result;
 }
@@ -383,15 +389,14 @@ Answer Dispatch::next_heir(const schema::NextHeir& request) {
 void Dispatch::grant(const schema::Grant& request, const std::shared_ptr<Reply>& reply, std::size_t item) {
   services_.memory.grant(session_, request.bytes(), [reply, item](const Granted* granted, std::exception_ptr error) {
     if (granted == nullptr) return reply->set(item, error_answer(error));
-    reply->set(item, answer([g = *granted](Builder& b) {
-                 return schema::CreateGranted(b, g.extent, g.slot, g.range.offset, g.range.bytes);
-               }));
+    const Granted& g = *granted;
+    reply->set(item, answer(schema::CreateGranted(reply->builder(), g.extent, g.slot, g.range.offset, g.range.bytes)));
   });
 }
 
 void Dispatch::stop(const schema::Stop& request, const std::shared_ptr<Reply>& reply, std::size_t item) {
   spdlog::info("pid {} says stop{}", channel_.peer().pid, request.keep() ? " --keep" : "");
-  services_.stop(request.keep(), [reply, item] { reply->set(item, done()); });
+  services_.stop(request.keep(), [reply, item] { reply->set(item, done(reply->builder())); });
 }
 
 }  // namespace tensorbroker::broker

@@ -39,24 +39,25 @@ class Dispatch final : public ChannelHandler {
   enum class Phase { kNew, kWelcomed, kAttached, kRefused };
   using Item = schema::RequestItem;
 
+  using Builder = Reply::Builder;
+
   void serve(const Item& item, std::uint64_t sequence, const std::shared_ptr<Reply>& reply, std::size_t index);
-  // Each returns the answer, or throws the error that is to be answered.
-  Answer handle(const Item& item, std::uint64_t sequence);
+  // Each returns the answer, its body written, or throws the error that is to be answered.
+  Answer handle(const Item& item, std::uint64_t sequence, Builder& builder);
   pid_t pid_of(const schema::Hello& hello) const;
-  Answer hello(const schema::Hello& hello);
-  Answer resume(const schema::Hello& hello);
-  Answer welcome(bool resumed) const;
-  Answer locked();
-  Answer publish(const schema::Publish& request, std::uint64_t sequence);
-  Answer remove(const schema::Delete& request, std::uint64_t sequence);
-  Answer pin(const schema::Pin& request);
-  Answer send(const schema::Send& request);
-  Answer spares(const schema::Spares& request);
+  Answer hello(const schema::Hello& hello, Builder& builder);
+  Answer resume(const schema::Hello& hello, Builder& builder);
+  Answer welcome(bool resumed, Builder& builder) const;
+  Answer locked(Builder& builder);
+  Answer publish(const schema::Publish& request, std::uint64_t sequence, Builder& builder);
+  Answer remove(const schema::Delete& request, std::uint64_t sequence, Builder& builder);
+  Pinned pin(const schema::Pin& request);
+  Answer spares(const schema::Spares& request, Builder& builder);
   void check_may(const Item& item) const;
   bool is_owners() const { return channel_.peer().uid == services_.store.name().uid; }
   // A session's segment, for a client that may not open it by name.
   std::optional<SegmentFile> file_for_member(std::uint64_t session) const;
-  Answer next_heir(const schema::NextHeir& request);
+  Answer next_heir(const schema::NextHeir& request, Builder& builder);
 
   // Those that answer on their own, now or later.
   void grant(const schema::Grant& request, const std::shared_ptr<Reply>& reply, std::size_t item);
@@ -64,11 +65,11 @@ class Dispatch final : public ChannelHandler {
 
   // A message that is being handled.
   struct InProgress {
-    std::shared_ptr<Reply> reply;  // none: null
-    flatbuffers::uoffset_t next_item = 0;
+    std::shared_ptr<Reply> reply;          // used for the next message too, unless somebody still owes it an answer
+    flatbuffers::uoffset_t next_item = 0;  // 0: none is being handled
   };
 
-  std::shared_ptr<Reply> begin_message(std::span<const std::byte> frame, Transport way);
+  void begin_message(std::span<const std::byte> frame, Transport way);
   void use_rings();
   void check_phase(const Item& item);
   void answer_item(const Item& item, std::uint64_t sequence, const std::shared_ptr<Reply>& reply, std::size_t index);

@@ -1,7 +1,8 @@
 // The answers to the items of one request, gathered until the last is known, and sent as one ReplyMessage.
 //
 // Some answers come later than others (a grant whose pages are being reserved): whoever still owes one holds the Reply.
-// On the loop's thread.
+// Each is written into the message as it comes. A Reply can be used for one message after the other, and keeps its
+// memory between them. On the loop's thread.
 
 #ifndef TENSORBROKER_BROKER_REPLY_H_
 #define TENSORBROKER_BROKER_REPLY_H_
@@ -12,11 +13,13 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "broker/channel.h"
 #include "broker/segment_file.h"
 #include "proto/schema/control_generated.h"
 
@@ -24,52 +27,52 @@ namespace tensorbroker::broker {
 
 // One item's answer: an error, a body, or both (a refused Delete says what is there instead).
 struct Answer {
-  using Body = std::pair<schema::Reply, flatbuffers::Offset<void>>;
-
   ErrorCode error = ErrorCode::kOk;
-  std::string message;
-  std::function<Body(flatbuffers::FlatBufferBuilder&)> write;  // writes the body into the message; may be empty
-  std::optional<SegmentFile> along{};                          // whose descriptor goes along with the message
+  std::string message{};
+  schema::Reply type = schema::Reply::NONE;
+  flatbuffers::Offset<void> body{};    // in the reply's builder
+  std::optional<SegmentFile> along{};  // whose descriptor goes along with the message
 };
 
+// `body`: one of the tables of the union Reply.
 template <class Table>
-Answer::Body reply_body(flatbuffers::Offset<Table> table) {
-  return {schema::ReplyTraits<Table>::enum_value, table.Union()};
+Answer answer(flatbuffers::Offset<Table> body) {
+  return {.type = schema::ReplyTraits<Table>::enum_value, .body = body.Union()};
 }
 
-// `create` is a function of (FlatBufferBuilder&) that returns the offset of one of the tables of the union Reply.
-template <class Create>
-Answer answer(Create create) {
-  Answer result;
-  result.write = [create = std::move(create)](flatbuffers::FlatBufferBuilder& builder) {
-    return reply_body(create(builder));
-  };
-  return result;
-}
-
-Answer done();
 // Of any exception: an Error keeps its code, everything else is kRuntime.
 Answer error_answer(const std::exception_ptr& error);
 
 class Reply {
  public:
-  // Gets the message, and what goes along with it.
-  using Send = std::function<void(const flatbuffers::FlatBufferBuilder&, std::vector<SegmentFile> along)>;
+  using Builder = flatbuffers::FlatBufferBuilder;
+  // Gets the message, what goes along with it, and the way that it is to take.
+  using Send = std::function<void(const Builder&, std::vector<SegmentFile> along, Transport)>;
 
-  // `send` is called when the last of `items` answers is in. No item: nothing is sent.
-  Reply(std::uint64_t sequence, std::size_t items, Send send)
-      : sequence_(sequence), answers_(items), missing_(items), send_(std::move(send)) {}
+  explicit Reply(Send send) : send_(std::move(send)) {}
 
+  // Begins the answer to the next message, which is sent when the last of `items` answers is in. No way: it is not.
+  // REQUIRES: nobody owes an answer to the one before.
+  void begin(std::uint64_t sequence, std::size_t items, std::optional<Transport> way);
+
+  // For the bodies of answers.
+  Builder& builder() noexcept { return builder_; }
   // Each item is answered once.
   void set(std::size_t item, Answer answer);
 
  private:
+  // A message as large as this is rare, and not to keep its memory.
+  static constexpr std::size_t kMostKept = 16 * 1024;
+
   void send();
 
-  std::uint64_t sequence_;
-  std::vector<Answer> answers_;
-  std::size_t missing_;
-  Send send_;
+  const Send send_;
+  Builder builder_;
+  std::vector<flatbuffers::Offset<schema::ReplyItem>> answers_;
+  std::map<std::size_t, SegmentFile> along_;  // by item
+  std::uint64_t sequence_ = 0;
+  std::size_t missing_ = 0;
+  std::optional<Transport> way_;
 };
 
 }  // namespace tensorbroker::broker

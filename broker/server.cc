@@ -38,10 +38,11 @@ int spare_descriptor() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 // Answers what the newcomer has not asked yet, as far as its socket takes it, so that it learns why it is refused.
 void tell(int socket, const std::exception_ptr& why) {
-  Reply reply(0, 1, [socket](const flatbuffers::FlatBufferBuilder& message, const std::vector<SegmentFile>&) {
+  Reply reply([socket](const flatbuffers::FlatBufferBuilder& message, const std::vector<SegmentFile>&, Transport) {
     const auto frame = framed(std::as_bytes(std::span(message.GetBufferPointer(), message.GetSize())));
     [[maybe_unused]] const ssize_t sent = ::send(socket, frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   });
+  reply.begin(0, 1, Transport::kSocket);
   reply.set(0, error_answer(why));
 }
 

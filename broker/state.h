@@ -8,6 +8,7 @@
 #ifndef TENSORBROKER_BROKER_STATE_H_
 #define TENSORBROKER_BROKER_STATE_H_
 
+#include <boost/container/flat_set.hpp>
 #include <map>
 #include <optional>
 #include <set>
@@ -37,7 +38,7 @@ struct Session {
   std::uint64_t process = 0;
   std::uint64_t origin = 0;
   SessionSegment segment;
-  std::set<EntryId> spares;
+  boost::container::flat_set<EntryId> spares;  // at most kMaxSpares
   std::set<std::uint32_t> extents;
   std::uint64_t charged = 0;
   std::uint32_t leases_committed = kInitialLeases;

@@ -59,16 +59,14 @@ Counters counters_of(const Statistics& s) {
 
 }  // namespace
 
-Answer statistics_answer(const Store& store, std::chrono::steady_clock::time_point started) {
+Answer statistics_answer(const Store& store, std::chrono::steady_clock::time_point started, Builder& b) {
   const std::chrono::duration<double> uptime = std::chrono::steady_clock::now() - started;
-  return answer([s = store.statistics(), limits = limits_of(store.options()), instance = store.name().instance,
-                 uptime](Builder& b) {
-    const auto name = b.CreateString(instance);
-    const auto limit_counters = write(b, limits);
-    const auto counters = write(b, counters_of(s));
-    return schema::CreateStatistics(b, name, getpid(), uptime.count(), s.capacity, s.used, s.live, s.retired, s.free,
-                                    s.tensors, s.bundles, s.sessions, limit_counters, counters);
-  });
+  const Statistics s = store.statistics();
+  const auto name = b.CreateString(store.name().instance);
+  const auto limit_counters = write(b, limits_of(store.options()));
+  const auto counters = write(b, counters_of(s));
+  return answer(schema::CreateStatistics(b, name, getpid(), uptime.count(), s.capacity, s.used, s.live, s.retired,
+                                         s.free, s.tensors, s.bundles, s.sessions, limit_counters, counters));
 }
 
 }  // namespace tensorbroker::broker

@@ -10,7 +10,8 @@
 
 namespace tensorbroker::broker {
 
-Answer statistics_answer(const Store& store, std::chrono::steady_clock::time_point started);
+Answer statistics_answer(const Store& store, std::chrono::steady_clock::time_point started,
+                         flatbuffers::FlatBufferBuilder& builder);
 
 }  // namespace tensorbroker::broker
 

@@ -189,6 +189,8 @@ class Store {
   // Gives the session up to `count` more spare entries, on record; fewer where it has kMaxSpares.
   static constexpr std::uint32_t kMaxSpares = 256;
   std::vector<EntryId> grant_spares(std::uint64_t session, std::uint32_t count);
+  // One; kNoEntry where it has as many.
+  EntryId grant_spare(std::uint64_t session);
 
   // ---- memory
   // Throws InvalidArgumentError (0 bytes), QuotaError, OutOfMemoryError. Warm pages are trimmed, retired entries

@@ -181,27 +181,38 @@ void Store::reconcile(std::uint64_t id, std::span<const std::uint32_t> extents, 
   }
   // A listed spare that is none any more was published with: the client does not know it yet, the reply was lost.
   const std::set<EntryId> spares_kept(spares.begin(), spares.end());
-  std::erase_if(session.spares, [&](EntryId spare) {
-    if (spares_kept.contains(spare)) return false;
-    s.entries.release(s.catalog, spare);
-    return true;
-  });
+  for (auto spare = session.spares.begin(); spare != session.spares.end();) {
+    if (spares_kept.contains(*spare)) {
+      ++spare;
+      continue;
+    }
+    s.entries.release(s.catalog, *spare);
+    spare = session.spares.erase(spare);
+  }
 }
 
 std::vector<EntryId> Store::grant_spares(std::uint64_t id, std::uint32_t count) {
-  State& s = *state_;
-  s.check_open();
-  Session& session = s.session(id);
   std::vector<EntryId> granted;
   try {
-    while (granted.size() < count && session.spares.size() < kMaxSpares) {
-      granted.push_back(s.entries.take_spare(s.catalog, s.file, id));
-      session.spares.insert(granted.back());
+    while (granted.size() < count) {
+      const EntryId spare = grant_spare(id);
+      if (spare == kNoEntry) break;
+      granted.push_back(spare);
     }
   } catch (const OutOfMemoryError&) {
     if (granted.empty()) throw;
   }
   return granted;
+}
+
+EntryId Store::grant_spare(std::uint64_t id) {
+  State& s = *state_;
+  s.check_open();
+  Session& session = s.session(id);
+  if (session.spares.size() >= kMaxSpares) return kNoEntry;
+  const EntryId spare = s.entries.take_spare(s.catalog, s.file, id);
+  session.spares.insert(spare);
+  return spare;
 }
 
 }  // namespace tensorbroker::broker
