@@ -7,7 +7,6 @@
 #include "broker/publication.h"
 #include "broker/state.h"
 #include "proto/heap_record.h"
-#include "proto/name.h"
 
 namespace tensorbroker::broker {
 namespace {
@@ -228,16 +227,15 @@ bool Store::State::is_sound(const Range& block) const {
   return extents.containing(block) != nullptr || !extents.overlaps(pages_around(block));
 }
 
-// Whether the entry's header is one that was stored for it, and its name, if it has one, is found.
-bool Store::State::has_sound_header(EntryId id, bool named) const {
+// Whether the entry's header is one that was stored for it.
+bool Store::State::has_sound_header(EntryId id) const {
   const Entry& entry = catalog.entry(id);
   const auto bytes = catalog.heap_bytes(HeapRef::unpack(entry.header.load(std::memory_order_relaxed)));
   HeapRecord record;
   if (!heap_record_intact(bytes) || !read_heap_record(bytes, &record)) return false;
   const std::uint64_t generation = entry.generation.load();
   if (record.generation != tensorbroker::retired(generation)) return false;
-  if (version_of(generation) >= catalog.root().next_generation.load()) return false;
-  return !named || find(hash_name(record.name), record.name).entry == id;
+  return version_of(generation) < catalog.root().next_generation.load();
 }
 
 // Whether a block is the last one that went back to its owner: the broker may have been killed between giving it back
@@ -260,7 +258,7 @@ void Store::State::adopt_used_entry(EntryId id, bool named) {
   }
   const Range block = block_of(id);
   const HeapRef header = HeapRef::unpack(entry.header.load(std::memory_order_relaxed));
-  if (!is_sound(block) || !heap.claim(header) || !has_sound_header(id, named)) {
+  if (!is_sound(block) || !heap.claim(header) || !has_sound_header(id) || (named && !adopt_name(id))) {
     throw CorruptSegmentError("entry " + std::to_string(id) + " in " + file.name() +
                               " names a block or a header that is not sound");
   }

@@ -1,11 +1,12 @@
 // The rebuilding of the name index into the region that is not in force, a slice at a time, so that nobody waits for
 // all of it.
 //
-// First the region's cells are emptied, then the names are put there, in the order of their cells in the index in
-// force, which goes on changing meanwhile: what changes before the place reached is changed in both, the rest is taken
-// when its turn comes. So nothing is read back, and one store of the root, when all are there, puts the new index in
-// force. Until then nobody looks at it: a broker killed at any moment leaves the old one whole, and its successor,
-// which knows nothing of this, begins anew. A template over the word, for the model tests. One thread only.
+// First the region's cells are emptied, then the names are put there, with their beginnings, in the order of their
+// cells in the index in force, which goes on changing meanwhile: what changes before the place reached is changed in
+// both, the rest is taken when its turn comes. So nothing is read back, and one store of the root, when all are there,
+// puts the new index in force. Until then nobody looks at it: a broker killed at any moment leaves the old one whole,
+// and its successor, which knows nothing of this, begins anew. A template over the word, for the model tests. One
+// thread only.
 
 #ifndef TENSORBROKER_BROKER_INDEX_REBUILD_H_
 #define TENSORBROKER_BROKER_INDEX_REBUILD_H_
@@ -64,10 +65,12 @@ class BasicIndexRebuild {
   void changed(std::uint64_t cell, std::uint64_t before, std::uint64_t after) {
     if (!under_way() || cell >= moved_) return;
     const bool was_there = cell_is_entry(before);
-    W& copy = find_cell(hash_of(was_there ? before : after),
-                        [&](std::uint64_t copied) { return was_there ? copied == before : !cell_is_entry(copied); });
-    if (copy.load(std::memory_order_relaxed) == kEmptyCell) ++filled_;
-    copy.store(after, std::memory_order_release);
+    const std::uint64_t at = find_cell(hash_of(was_there ? before : after), [&](std::uint64_t copied) {
+      return was_there ? copied == before : !cell_is_entry(copied);
+    });
+    if (target_[at].load(std::memory_order_relaxed) == kEmptyCell) ++filled_;
+    if (!was_there) copy_beginnings(root().region, cell, at);
+    target_[at].store(after, std::memory_order_release);
   }
 
  private:
@@ -89,17 +92,26 @@ class BasicIndexRebuild {
     for (; moved_ < end; ++moved_) {
       const std::uint64_t cell = from[moved_].load(std::memory_order_relaxed);
       if (!cell_is_entry(cell)) continue;
-      find_cell(hash_of(cell), [](std::uint64_t c) { return c == kEmptyCell; }).store(cell, std::memory_order_release);
+      const std::uint64_t at = find_cell(hash_of(cell), [](std::uint64_t c) { return c == kEmptyCell; });
+      copy_beginnings(old.region, moved_, at);
+      target_[at].store(cell, std::memory_order_release);
       ++filled_;
     }
   }
 
+  // Of the name in cell `from` of the index in force, which goes to cell `to` of the new one. (What is there of a name
+  // that was deleted may stay: a cell without a name is not listed.)
+  void copy_beginnings(unsigned region, std::uint64_t from, std::uint64_t to) {
+    const std::uint64_t beginnings = catalog_.beginnings[region][from].load(std::memory_order_relaxed);
+    catalog_.beginnings[1 - region][to].store(beginnings, std::memory_order_release);
+  }
+
   // The first cell of the chain whose value is such. REQUIRES: there is one.
   template <class IsSuch>
-  W& find_cell(std::uint64_t hash, IsSuch&& is_such) {
+  std::uint64_t find_cell(std::uint64_t hash, IsSuch&& is_such) {
     std::uint64_t position = hash & (cells_ - 1);
     while (!is_such(target_[position].load(std::memory_order_relaxed))) position = (position + 1) & (cells_ - 1);
-    return target_[position];
+    return position;
   }
 
   void put_in_force(const IndexRoot& old) {

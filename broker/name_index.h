@@ -70,6 +70,14 @@ class BasicNameIndex {
   // Has the processor fetch the cell for the store to come.
   void fetch(std::uint64_t cell) const { __builtin_prefetch(&catalog_.index[root().region][cell], 1); }
 
+  // The same for the beginnings of a new name, which are stored before all else.
+  void fetch_beginnings(std::uint64_t cell) const { __builtin_prefetch(&catalog_.beginnings[root().region][cell], 1); }
+  // Has a cell's beginnings be those of its name, as a successor does.
+  void mend_beginnings(std::uint64_t cell, std::uint64_t beginnings) {
+    W& word = catalog_.beginnings[root().region][cell];
+    if (word.load(std::memory_order_relaxed) != beginnings) word.store(beginnings, std::memory_order_release);
+  }
+
   // To be called before each new name: does a slice of the rebuilding that is under way or due, all of it where
   // there is no room any more. Whether another index is in force now. `reserve(region, begin, cells)` gives its pages;
   // where it throws, no name's cell has changed.

@@ -1,6 +1,7 @@
 // Publication and deletion: the order of stores that makes them whole at every instant.
 //
-// The entry is filled while it is still a spare. Then the intent is written, its kind last: the point of no return.
+// The entry is filled while it is still a spare, and the beginnings of a new name are put beside its cell, which no
+// listing goes by as long as the cell names nothing. Then the intent is written, its kind last: the point of no return.
 // Before it nothing happened; after it every store is done, by this broker or by its successor, which does them all
 // again. Each may be done twice. Readers see the old or the new by the one store to the index cell.
 // Templates over the word, so that a model test or a crash after any store runs this very code. One thread only.
@@ -24,7 +25,8 @@ struct Mutation {
   IntentKind kind = IntentKind::kNone;
   std::uint64_t cell = kNoCell;  // index of the cell to change; kNoCell: an anonymous entry
   std::uint64_t cell_value = 0;
-  EntryId entry = kNoEntry;  // published
+  std::uint64_t beginnings = 0;  // of a name that is new in its cell; no part of the intent
+  EntryId entry = kNoEntry;      // published
   std::uint64_t generation = 0;
   EntryId replaced = kNoEntry;  // retired
   std::uint64_t replaced_generation = 0;
@@ -115,8 +117,17 @@ void carry_out(const BasicCatalogView<W>& catalog, BasicSessionRecord<W>& window
   catalog.root->intent.kind.store(static_cast<std::uint64_t>(IntentKind::kNone), std::memory_order_seq_cst);
 }
 
+// What a listing asks of a cell before it reads that. The name is not there yet; one that is replaced has it already.
+template <class W>
+void store_beginnings(const BasicCatalogView<W>& catalog, const Mutation& m) {
+  if (m.cell == kNoCell || m.entry == kNoEntry || m.replaced != kNoEntry) return;
+  const IndexRoot index = IndexRoot::unpack(catalog.root->index.load(std::memory_order_relaxed));
+  catalog.beginnings[index.region][m.cell].store(m.beginnings, std::memory_order_release);
+}
+
 template <class W>
 void commit(const BasicCatalogView<W>& catalog, BasicSessionRecord<W>& window, const Mutation& m) {
+  store_beginnings(catalog, m);
   write_intent(catalog.root->intent, m);
   carry_out(catalog, window, m);
 }

@@ -56,8 +56,9 @@ void Store::State::count_name(EntryId id, bool appeared) {
 
 // REQUIRES: `begin` is the first of a page.
 void Store::State::reserve_index(unsigned region, std::uint64_t begin, std::uint64_t cells) const {
-  const std::uint64_t offset = catalog.tables().index_offset()->Get(region) + begin * sizeof(Word);
-  file.reserve({offset, round_up_to_page(cells * sizeof(Word))});
+  for (const auto* table : {catalog.tables().index_offset(), catalog.tables().beginnings_offset()}) {
+    file.reserve({table->Get(region) + begin * sizeof(Word), round_up_to_page(cells * sizeof(Word))});
+  }
 }
 
 }  // namespace tensorbroker::broker

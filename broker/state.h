@@ -170,7 +170,8 @@ struct Store::State {
   bool keep_extent(std::uint32_t id, Extent& extent);
   void adopt_entries();
   bool is_sound(const Range& block) const;
-  bool has_sound_header(EntryId id, bool named) const;
+  bool has_sound_header(EntryId id) const;
+  bool adopt_name(EntryId id);
   bool was_returned(const Range& block, std::uint64_t generation) const;
   void adopt_used_entry(EntryId id, bool named);
   std::vector<bool> adopt_index();

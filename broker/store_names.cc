@@ -9,6 +9,7 @@
 #include "proto/header.h"
 #include "proto/heap_record.h"
 #include "proto/name.h"
+#include "proto/name_beginnings.h"
 
 namespace tensorbroker::broker {
 namespace {
@@ -73,6 +74,15 @@ NameIndex::Place Store::State::find(std::uint64_t hash, std::string_view wanted)
   return index.find(hash, [&](EntryId id) { return catalog.entry_has_name(id, hash, wanted); });
 }
 
+// Whether the entry is what its name leads to. Listings find it by its beginnings from now on, whatever these were.
+bool Store::State::adopt_name(EntryId id) {
+  const std::string_view called = catalog.record(id).name;
+  const NameIndex::Place place = find(hash_name(called), called);
+  if (place.entry != id) return false;
+  index.mend_beginnings(place.cell, beginnings_of(called));
+  return true;
+}
+
 // The cell that will name the publication, in the index that is in force once this returns.
 NameIndex::Place Store::State::place_for(std::uint64_t hash, const Publication& p) {
   const NameIndex::Place place = find(hash, p.name);
@@ -80,6 +90,7 @@ NameIndex::Place Store::State::place_for(std::uint64_t hash, const Publication& 
     if (!p.overwrite) throw ExistsError("the name \"" + std::string(p.name) + "\" is taken; delete it or overwrite it");
     return place;
   }
+  index.fetch_beginnings(place.cell);
   if (index.names() >= options.max_tensors) {
     throw OutOfMemoryError("the instance has " + std::to_string(index.names()) +
                            " names, as many as its limit; delete some, or raise --max-tensors");
@@ -178,6 +189,7 @@ std::uint64_t Store::publish(std::uint64_t id, std::uint64_t sequence, const Pub
   Mutation m{.kind = IntentKind::kPublish,
              .cell = place.cell,
              .cell_value = named ? make_cell(hash, p.entry) : 0,
+             .beginnings = beginnings_of(p.name),
              .entry = p.entry,
              .generation = generation,
              .session_slot = session.record,

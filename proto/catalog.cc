@@ -56,10 +56,12 @@ Catalog Catalog::create(const InstanceName& name, std::uint64_t id, const Instan
   const std::uint64_t extents_offset = plan.place(kExtents * sizeof(ExtentRecord));
   const std::uint64_t entries_offset = plan.place(entries * sizeof(Entry));
   const std::uint64_t index_offsets[2] = {plan.place(cells * sizeof(Word)), plan.place(cells * sizeof(Word))};
+  const std::uint64_t beginnings_offsets[2] = {plan.place(cells * sizeof(Word)), plan.place(cells * sizeof(Word))};
   const std::uint64_t heap_offset = plan.place(heap);
 
   flatbuffers::FlatBufferBuilder builder;
   const auto indexes = builder.CreateVector(index_offsets, 2);
+  const auto beginnings = builder.CreateVector(beginnings_offsets, 2);
   const auto runtime_dir = builder.CreateString(options.runtime_dir);
   schema::CatalogTablesBuilder tables(builder);
   tables.add_root_offset(root_offset);
@@ -77,6 +79,7 @@ Catalog Catalog::create(const InstanceName& name, std::uint64_t id, const Instan
   tables.add_entries_limit(static_cast<std::uint32_t>(entries));
   tables.add_index_offset(indexes);
   tables.add_index_limit(cells);
+  tables.add_beginnings_offset(beginnings);
   tables.add_heap_offset(heap_offset);
   tables.add_heap_limit(heap);
   tables.add_arena_id(options.arena_id);
@@ -107,14 +110,17 @@ Catalog Catalog::open(const InstanceName& name, std::uint64_t id, Access access)
 void Catalog::bind() {
   tables_ = segment_.header().tables_as_CatalogTables();
   if (tables_ == nullptr || tables_->index_offset() == nullptr || tables_->index_offset()->size() != 2 ||
+      tables_->beginnings_offset() == nullptr || tables_->beginnings_offset()->size() != 2 ||
       !std::has_single_bit(tables_->waits_limit()) || !std::has_single_bit(tables_->events_limit())) {
     throw CorruptSegmentError("the segment " + segment_.name() + " has no table of a catalog's tables");
   }
   const schema::CatalogTables& t = *tables_;
   view_.root = segment_.records<CatalogRoot>(t.root_offset(), 1);
   view_.entries = segment_.records<Entry>(t.entries_offset(), t.entries_limit());
-  view_.index[0] = segment_.records<Word>(t.index_offset()->Get(0), t.index_limit());
-  view_.index[1] = segment_.records<Word>(t.index_offset()->Get(1), t.index_limit());
+  for (unsigned region = 0; region < 2; ++region) {
+    view_.index[region] = segment_.records<Word>(t.index_offset()->Get(region), t.index_limit());
+    view_.beginnings[region] = segment_.records<Word>(t.beginnings_offset()->Get(region), t.index_limit());
+  }
   view_.index_limit = t.index_limit();
   sessions_ = segment_.records<SessionRecord>(t.sessions_offset(), t.sessions_limit());
   pins_ = segment_.records<PinRecord>(t.pins_offset(), t.pins_limit());

@@ -17,7 +17,7 @@
 namespace tensorbroker {
 
 // Raised whenever a record, a protocol or the meaning of a field changes.
-inline constexpr std::uint32_t kLayoutVersion = 6;
+inline constexpr std::uint32_t kLayoutVersion = 7;
 
 // FNV-1a over the sizes and limits, so that a change that forgot to raise the version is refused as well.
 constexpr std::uint64_t layout_hash() {

@@ -22,7 +22,8 @@ struct BasicCatalogView {
   BasicCatalogRoot<W>* root = nullptr;
   BasicEntry<W>* entries = nullptr;
   W* index[2] = {nullptr, nullptr};
-  std::uint64_t index_limit = 0;  // cells in each region
+  std::uint64_t index_limit = 0;          // cells in each region
+  W* beginnings[2] = {nullptr, nullptr};  // of each cell's name: what name_beginnings.h says of it
 };
 
 enum class LookupStatus {

@@ -9,6 +9,7 @@
 #include "broker/name_index.h"
 #include "broker/publication.h"
 #include "proto/name.h"
+#include "proto/name_beginnings.h"
 #include "store_fixture.h"
 
 namespace tensorbroker::broker {
@@ -275,6 +276,19 @@ TEST_F(AdoptionTest, SpareOfAnUnansweredPublicationIsStillASpare) {
   const auto header = bytes_header(0);
   EXPECT_NO_THROW(store->publish(session, 1, {.entry = entry, .name = "a", .header = header}));
   EXPECT_NE(get(session, "a", 0), kNoEntry);
+}
+
+// Listings go by what is beside a name's cell: a successor does not take it on trust.
+TEST_F(AdoptionTest, WhatNamesBeginWithIsMended) {
+  create();
+  const std::uint64_t session = connect();
+  publish(session, "a", 0, 0);
+  const std::uint64_t cell = hash_name("a") & (NameIndex::kLeastCells - 1);
+  ASSERT_EQ(store->catalog().view().beginnings[0][cell].load(), beginnings_of("a"));
+  store->catalog().view().beginnings[0][cell].store(0);
+  kill_broker();
+  ASSERT_TRUE(adopt());
+  EXPECT_EQ(store->catalog().view().beginnings[0][cell].load(), beginnings_of("a"));
 }
 
 // The broker is killed right after its point of no return, in the real segments.

@@ -66,7 +66,12 @@ class NameIndexTest : public testing::Test {
   // What the index says is what was put, as its writer sees it and as a successor does.
   void check() const {
     EXPECT_EQ(index_.names(), names_.size());
-    for (const auto& [name, entry] : names_) ASSERT_EQ(find(name).entry, entry) << "after rebuild " << rebuilds_;
+    const auto& words = beginnings_.at(IndexRoot::unpack(root_.index.load()).region);
+    for (const auto& [name, entry] : names_) {
+      const Index::Place place = find(name);
+      ASSERT_EQ(place.entry, entry) << "after rebuild " << rebuilds_;
+      ASSERT_EQ(words[place.cell].load(), beginnings(entry)) << "after rebuild " << rebuilds_;
+    }
     Index successor(view_);
     std::size_t cells = 0;
     successor.count([&](std::uint64_t, std::uint64_t) { ++cells; });
@@ -77,7 +82,13 @@ class NameIndexTest : public testing::Test {
   BasicCatalogRoot<CountedWord> root_;
   std::vector<BasicEntry<CountedWord>> entries_{kLimit};
   std::array<std::vector<CountedWord>, 2> regions_{std::vector<CountedWord>(kLimit), std::vector<CountedWord>(kLimit)};
-  BasicCatalogView<CountedWord> view_{&root_, entries_.data(), {regions_[0].data(), regions_[1].data()}, kLimit};
+  std::array<std::vector<CountedWord>, 2> beginnings_{std::vector<CountedWord>(kLimit),
+                                                      std::vector<CountedWord>(kLimit)};
+  BasicCatalogView<CountedWord> view_{&root_,
+                                      entries_.data(),
+                                      {regions_[0].data(), regions_[1].data()},
+                                      kLimit,
+                                      {beginnings_[0].data(), beginnings_[1].data()}};
   Index index_{view_};
   std::map<EntryId, EntryId> names_;
   std::uint64_t memory_ = kLimit;  // cells of each region that can be had
@@ -86,6 +97,7 @@ class NameIndexTest : public testing::Test {
   int rebuilds_ = 0;
 
  private:
+  static std::uint64_t beginnings(EntryId entry) { return 1000 + entry % kOther; }
   static std::uint64_t hash(std::uint64_t name) { return (name + 1) * 0x9e3779b97f4a7c15; }
   Index::Place find(EntryId name) const {
     return index_.find(hash(name), [name](EntryId id) { return id % kOther == name; });
@@ -107,7 +119,9 @@ class NameIndexTest : public testing::Test {
   }
   void change(std::uint64_t cell, std::uint64_t after) {
     const std::uint64_t before = index_.load(cell);
-    regions_.at(IndexRoot::unpack(root_.index.load()).region)[cell].store(after);
+    const std::uint8_t region = IndexRoot::unpack(root_.index.load()).region;
+    if (cell_is_entry(after)) beginnings_.at(region)[cell].store(beginnings(cell_entry(after)));
+    regions_.at(region)[cell].store(after);
     index_.changed(cell, before, after);
   }
 };

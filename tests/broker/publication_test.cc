@@ -32,14 +32,16 @@ class FragileWord {
 
 constexpr std::uint64_t kSession = 77;
 constexpr std::uint64_t kHash = 0x1234567800000003;
+constexpr std::uint64_t kBeginnings = 0x0101;
 
 // A catalog of a few entries and one index region in use.
 struct World {
   BasicCatalogRoot<FragileWord> root;
   BasicEntry<FragileWord> entries[8];
   FragileWord index[2][16];
+  FragileWord beginnings[2][16];
   BasicSessionRecord<FragileWord> session;
-  BasicCatalogView<FragileWord> view{&root, entries, {index[0], index[1]}, 16};
+  BasicCatalogView<FragileWord> view{&root, entries, {index[0], index[1]}, 16, {beginnings[0], beginnings[1]}};
 
   World() {
     root.index.store(IndexRoot{.epoch = 1, .region = 0, .log2_cells = 4}.pack());
@@ -62,6 +64,7 @@ Mutation publication(EntryId entry, std::uint64_t counter, std::uint64_t sequenc
   return {.kind = IntentKind::kPublish,
           .cell = 3,
           .cell_value = make_cell(kHash, entry),
+          .beginnings = kBeginnings,
           .entry = entry,
           .generation = counter << 1 | 1,
           .session_slot = 0,
@@ -120,6 +123,7 @@ TEST(PublicationTest, NewNameIsThereWholeOrNotAtAll) {
                   },
                   [](const World& world, bool happened) {
                     EXPECT_EQ(world.index[0][3].load(), happened ? make_cell(kHash, 2) : kEmptyCell);
+                    EXPECT_TRUE(!happened || world.beginnings[0][3].load() == kBeginnings);
                     EXPECT_EQ(world.phase(2), happened ? EntryPhase::kUsed : EntryPhase::kSpare);
                     EXPECT_EQ(world.entries[2].generation.load(), happened ? 1001u : 0u);
                     EXPECT_EQ(earlier_result(world.session, 9),
@@ -140,12 +144,14 @@ TEST(PublicationTest, ReplacedNameIsTheOldOrTheNew) {
       [](World& world) {
         fill_spare(world.entries[2], fields());
         Mutation m = publication(2, 500, 9);
+        m.beginnings = 0;  // they are there
         m.replaced = 1;
         m.replaced_generation = 801;
         commit(world.view, world.session, m);
       },
       [](const World& world, bool happened) {
         EXPECT_EQ(world.index[0][3].load(), make_cell(kHash, happened ? 2 : 1));
+        EXPECT_EQ(world.beginnings[0][3].load(), kBeginnings);
         EXPECT_EQ(world.entries[1].generation.load(), happened ? 800u : 801u);
         EXPECT_EQ(world.phase(1), EntryPhase::kUsed);
         EXPECT_EQ(world.phase(2), happened ? EntryPhase::kUsed : EntryPhase::kSpare);
@@ -211,6 +217,7 @@ TEST(PublicationTest, RebuildKilledAnywhereLosesNoName) {
     for (EntryId id = 0; id < 5; ++id) {
       world.entries[id].name_hash.store(std::uint64_t{id} << 40 | (id * 7));
       world.index[0][(id * 7) % 16].store(make_cell(std::uint64_t{id} << 40, id));
+      world.beginnings[0][(id * 7) % 16].store(1000 + id);
     }
     for (auto& cell : world.index[1]) cell.store(kTombstone);  // of an index before
     BasicNameIndex<FragileWord> index(world.view);
@@ -227,7 +234,9 @@ TEST(PublicationTest, RebuildKilledAnywhereLosesNoName) {
     const BasicNameIndex<FragileWord> successor(world.view);
     for (EntryId id = 0; id < 5; ++id) {
       const std::uint64_t hash = std::uint64_t{id} << 40 | (id * 7);
-      EXPECT_EQ(successor.find(hash, [&](EntryId found) { return found == id; }).entry, id) << stores;
+      const auto place = successor.find(hash, [&](EntryId found) { return found == id; });
+      EXPECT_EQ(place.entry, id) << stores;
+      EXPECT_EQ(world.beginnings[whole ? 1 : 0][place.cell].load(), 1000 + id) << stores;
     }
   }
 }

@@ -10,6 +10,7 @@
 #include "proto/heap_record.h"
 #include "proto/lookup.h"
 #include "proto/name.h"
+#include "proto/name_beginnings.h"
 
 namespace tensorbroker::broker {
 namespace {
@@ -60,9 +61,21 @@ std::optional<int> CrashReader::get(const std::string& name) {
   const EntryId entry = lease(name, kLookCell);
   if (entry == kNoEntry) return std::nullopt;
   EXPECT_EQ(catalog_.record(entry).name, name);
+  check_beginnings(entry, name);
   const auto value = value_of(entry);
   release(kLookCell);
   return value;
+}
+
+void CrashReader::check_beginnings(EntryId entry, const std::string& name) const {
+  const CatalogView& view = catalog_.view();
+  const IndexRoot index = IndexRoot::unpack(view.root->index.load());
+  for (std::uint64_t i = 0; i < std::uint64_t{1} << index.log2_cells; ++i) {
+    if (view.index[index.region][i].load() != make_cell(hash_name(name), entry)) continue;
+    EXPECT_EQ(view.beginnings[index.region][i].load(), beginnings_of(name)) << name;
+    return;
+  }
+  ADD_FAILURE() << "no cell names " << name;
 }
 
 Names CrashReader::look(const Names& names) {

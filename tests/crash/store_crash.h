@@ -52,6 +52,8 @@ class CrashReader {
   EntryId lease(const std::string& name, std::uint32_t cell);
   void release(std::uint32_t cell);
   std::optional<int> value_of(EntryId entry) const;
+  // That a listing of any of its beginnings meets the name which the entry bears.
+  void check_beginnings(EntryId entry, const std::string& name) const;
 
   Catalog catalog_;
   Segment arena_;

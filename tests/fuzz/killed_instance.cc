@@ -147,6 +147,7 @@ void KilledInstance::map_catalog() {
   add_table(base + t.extents_offset(), kExtents * sizeof(ExtentRecord));
   add_table(base + t.entries_offset(), kEntries * sizeof(Entry));
   for (const std::uint64_t offset : *t.index_offset()) add_table(base + offset, t.index_limit() * sizeof(Word));
+  for (const std::uint64_t offset : *t.beginnings_offset()) add_table(base + offset, t.index_limit() * sizeof(Word));
   add_table(base + t.heap_offset(), kHeapBytes);
 }
 

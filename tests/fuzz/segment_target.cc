@@ -100,6 +100,7 @@ void open_catalog(const InstanceName& name) {
   require_within(catalog.segment(), &catalog.root(), 1);
   require_within(catalog.segment(), catalog.view().entries, t.entries_limit());
   for (const Word* index : catalog.view().index) require_within(catalog.segment(), index, t.index_limit());
+  for (const Word* words : catalog.view().beginnings) require_within(catalog.segment(), words, t.index_limit());
   require_within(catalog.segment(), &catalog.session(0), t.sessions_limit());
   require_within(catalog.segment(), &catalog.pin(0), t.pins_limit());
   require_within(catalog.segment(), &catalog.extent(0), t.extents_limit());

@@ -111,6 +111,17 @@ TEST(LookupAgainstReclaim, AListing) {
   expect_no_violation({Op::kPutA, Op::kPutB, Op::kPutA, Op::kPutB}, {.preemptions = 2, .lists = true});
 }
 
+// A name that comes to another cell, or to one where another name was; that is moved, or comes while others are.
+TEST(LookupAgainstReclaim, AListingOfANameThatComesBack) {
+  for (const auto& ops :
+       {std::vector{Op::kDeleteA, Op::kPutB, Op::kPutA}, std::vector{Op::kPutB, Op::kDeleteA, Op::kPutA},
+        std::vector{Op::kDeleteA, Op::kHalfARebuild, Op::kPutA, Op::kRebuild},
+        std::vector{Op::kRebuild, Op::kOverwriteOldIndex, Op::kDeleteA, Op::kPutB, Op::kPutA}}) {
+    expect_no_violation(ops, {.preemptions = 2, .lists = true});
+    expect_no_violation(ops, {.preemptions = 2, .lists = true, .memory = model::Memory::kStoreBuffers});
+  }
+}
+
 // On a machine that delays stores, as all do, until a fence or a seq_cst store.
 TEST(LookupAgainstReclaim, WithStoreBuffers) {
   for (const auto& ops : programs(2)) {
@@ -124,7 +135,8 @@ TEST(LookupAgainstReclaim, ABrokerKilledAfterEveryStore) {
   int kills = 0;
   for (const auto& ops :
        {std::vector{Op::kPutA}, std::vector{Op::kDeleteA, Op::kPutB}, std::vector{Op::kPutA, Op::kPutB},
-        std::vector{Op::kRebuild, Op::kPutA}, std::vector{Op::kHalfARebuild, Op::kPutA, Op::kRebuild, Op::kDeleteA}}) {
+        std::vector{Op::kRebuild, Op::kPutA}, std::vector{Op::kHalfARebuild, Op::kPutA, Op::kRebuild, Op::kDeleteA},
+        std::vector{Op::kDeleteA, Op::kPutB, Op::kPutA}}) {
     bool was_killed = true;
     for (int stores = 0; was_killed; ++stores) {
       was_killed = false;

@@ -131,6 +131,17 @@ add_mutant(NamesNotReachedYetTakenTwice "if (!under_way() || cell >= moved_) ret
            "Op::kDeleteA, Op::kPutB, Op::kHalfARebuild, Op::kPutA, Op::kRebuild, Op::kDeleteA" ".preemptions = 3")
 add_mutant(RebuiltUnderTheSameEpoch ".epoch = old.epoch + 1" ".epoch = old.epoch"
            "Op::kRebuild, Op::kOverwriteOldIndex, Op::kRebuild" ".preemptions = 3")
+add_mutant(BeginningsAfterTheCell "  store_beginnings(catalog, m);
+  write_intent(catalog.root->intent, m);
+  carry_out(catalog, window, m);"
+           "  write_intent(catalog.root->intent, m);
+  carry_out(catalog, window, m);
+  store_beginnings(catalog, m);"
+           "Op::kDeleteA, Op::kPutB, Op::kPutA" ".preemptions = 2, .lists = true")
+add_mutant(BeginningsLeftBehindByARebuild "copy_beginnings(old.region, moved_, at);" ""
+           "Op::kRebuild" ".preemptions = 2, .lists = true")
+add_mutant(BeginningsMissedDuringARebuild "if (!was_there) copy_beginnings(root().region, cell, at);" ""
+           "Op::kDeleteA, Op::kHalfARebuild, Op::kPutA, Op::kRebuild" ".preemptions = 2, .lists = true")
 set(unchanged "${original}")
 string(REPLACE "${rings_to_0}" "" original "${original}")
 add_mutant(RingsResetAfterTheScan "return leased;" "${rings_to_0} return leased;" "Op::kPutA" ".preemptions = 3")

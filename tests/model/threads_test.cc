@@ -46,14 +46,19 @@ std::uint64_t seed() {
   return chosen;
 }
 
+// One bit for each name.
+constexpr std::uint64_t beginnings_of(std::uint64_t hash) { return hash >> 32; }
+
 // A catalog in plain memory, and the blocks of its entries.
 struct Shared {
   CatalogRoot root{};
   std::array<Entry, kEntries> entries{};
   std::array<std::array<Word, kCells>, 2> index{};
+  std::array<std::array<Word, kCells>, 2> beginnings{};
   SessionRecord record{};
   std::array<std::array<std::uint64_t, kElements>, kEntries> blocks{};  // no atomics
-  BasicCatalogView<Word> view{&root, entries.data(), {index[0].data(), index[1].data()}, kCells};
+  BasicCatalogView<Word> view{
+      &root, entries.data(), {index[0].data(), index[1].data()}, kCells, {beginnings[0].data(), beginnings[1].data()}};
   std::atomic<bool> done{false};
 };
 
@@ -144,6 +149,7 @@ class Broker {
     broker::Mutation m{.kind = IntentKind::kPublish,
                        .cell = place.cell,
                        .cell_value = make_cell(hash, id),
+                       .beginnings = beginnings_of(hash),
                        .entry = id,
                        .generation = live(version << 1),
                        .replaced = place.entry};
@@ -223,8 +229,12 @@ TEST(Threads, ReadersAgainstTheBroker) {
 std::optional<int> cells_that_may_be(const Shared& shared, std::uint64_t hash) {
   const std::uint64_t root = shared.root.index.load();
   int cells = 0;
-  for (const Word& word : shared.index[IndexRoot::unpack(root).region]) {
-    const std::uint64_t cell = word.load(std::memory_order_relaxed);
+  const unsigned region = IndexRoot::unpack(root).region;
+  for (std::size_t i = 0; i < kCells; ++i) {
+    const std::uint64_t wanted = beginnings_of(hash);
+    if ((shared.beginnings[region][i].load(std::memory_order_relaxed) & wanted) != wanted) continue;
+    const Word& word = shared.index[region][i];
+    const std::uint64_t cell = word.load(std::memory_order_acquire);
     if (!cell_is_entry(cell)) continue;
     const Entry& entry = shared.entries[cell_entry(cell)];
     std::uint64_t seen = 0;

@@ -8,6 +8,8 @@ using model::Word;
 // Two names whose hashes have the same tag and the same place: each lookup of one meets the other.
 constexpr std::uint64_t kHashA = 0x1111111100000000;
 constexpr std::uint64_t kHashB = 0x1111111100000004;
+// One bit for each of them.
+constexpr std::uint64_t beginnings_of(std::uint64_t hash) { return hash == kHashA ? 1 : 2; }
 constexpr std::size_t kEntries = 3;
 constexpr std::size_t kCells = 4;
 constexpr std::uint64_t kAbsent = 0;
@@ -25,10 +27,7 @@ enum class Op { kPutA, kPutB, kDeleteA, kRebuild, kHalfARebuild, kOverwriteOldIn
 class World {
  public:
   World(std::size_t readers, bool forks) : tables_(readers), readers_(readers) {
-    view_ = {.root = &root_,
-             .entries = entries_.data(),
-             .index = {index_[0].data(), index_[1].data()},
-             .index_limit = kCells};
+    view_ = init_view();
     make_broker_words_local();
     root_.index.set(IndexRoot{.epoch = 1, .region = 0, .log2_cells = 2}.pack());
     root_.entries_committed.set(kEntries);
@@ -116,14 +115,18 @@ class World {
     release_lease(reader.leases[0], entries_[id], ring);
   }
 
-  // A reader that walks the index, and passes by what a glance says is not "a".
+  // A reader that walks the index, and passes by what its beginnings or a glance say is not "a".
   void list_names(std::size_t r) {
     Reader& reader = readers_[r];
     reader.seen = {current_};
     reader.in_call = true;
     const std::uint64_t root = root_.index.load(std::memory_order_seq_cst);
     int met = 0;
-    for (const Word& word : index_[IndexRoot::unpack(root).region]) met += is_surely_not_a(word) ? 0 : 1;
+    const unsigned region = IndexRoot::unpack(root).region;
+    for (std::size_t i = 0; i < kCells; ++i) {
+      const std::uint64_t beginnings = beginnings_[region][i].load(std::memory_order_relaxed);
+      if ((beginnings & beginnings_of(kHashA)) != 0) met += is_surely_not_a(index_[region][i]) ? 0 : 1;
+    }
     const bool in_force = root_.index.load(std::memory_order_seq_cst) == root;
     reader.in_call = false;
     if (in_force && met == 0 && !reader.seen.contains(kAbsent)) {
@@ -204,7 +207,7 @@ class World {
   }
 
   bool is_surely_not_a(const Word& word) const {
-    const std::uint64_t cell = word.load(std::memory_order_relaxed);
+    const std::uint64_t cell = word.load(std::memory_order_acquire);
     if (!cell_is_entry(cell)) return true;
     const BasicEntry<Word>& entry = entries_[cell_entry(cell)];
     std::uint64_t hash = 0;
@@ -244,6 +247,7 @@ class World {
     mutate({.kind = IntentKind::kPublish,
             .cell = place.cell,
             .cell_value = after,
+            .beginnings = beginnings_of(hash),
             .entry = id,
             .generation = live(next_generation_++ << 1),
             .replaced = place.entry,
@@ -308,8 +312,9 @@ class World {
   // The region that no root names is the broker's to use again: readers of a stale root may meet anything in it.
   void overwrite_old_index() {
     if (half_rebuilt_) return;
-    auto& old = index_[1 - IndexRoot::unpack(root_.index.peek()).region];
-    for (Word& cell : old) cell.store(make_cell(kHashA, static_cast<EntryId>(sequence_ % kEntries)));
+    const unsigned old = 1 - IndexRoot::unpack(root_.index.peek()).region;
+    for (Word& cell : index_[old]) cell.store(make_cell(kHashA, static_cast<EntryId>(sequence_ % kEntries)));
+    for (Word& word : beginnings_[old]) word.store(0);
   }
 
   void reclaim() {
@@ -329,6 +334,7 @@ class World {
   BasicCatalogRoot<Word> root_;
   std::array<BasicEntry<Word>, kEntries> entries_;
   std::array<std::array<Word, kCells>, 2> index_;
+  std::array<std::array<Word, kCells>, 2> beginnings_;
   BasicSessionRecord<Word> record_;
   BasicCatalogView<Word> view_;
   BasicNameIndex<Word> names_{init_view(), kSlice};
@@ -348,7 +354,8 @@ class World {
     return {.root = &root_,
             .entries = entries_.data(),
             .index = {index_[0].data(), index_[1].data()},
-            .index_limit = kCells};
+            .index_limit = kCells,
+            .beginnings = {beginnings_[0].data(), beginnings_[1].data()}};
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include "proto/limits.h"
 #include "proto/name.h"
+#include "proto/name_beginnings.h"
 #include "tests/simulation/kernel.h"
 #include "tests/simulation/model.h"
 #include "tests/simulation/violation.h"
@@ -123,6 +124,8 @@ void Model::compare_names() const {
     const auto at = entries_.find(cell_entry(cell));
     require(at != entries_.end() && at->second.is_live() && names_.at(at->second.name) == at->first,
             "a name leads to what was published last under it", cell_entry(cell));
+    require(get(catalog.view().beginnings[index.region][i]) == beginnings_of(at->second.name),
+            "a name is listed by its beginnings", cell_entry(cell));
   }
   require(named == names_.size(), "no name is lost, and none is there twice", named);
 }

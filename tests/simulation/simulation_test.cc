@@ -100,6 +100,14 @@ std::vector<Damage> damages() {
            if (cell_is_entry(cells[i].load())) return cells[i].store(kTombstone);
          }
        }},
+      {"TheBeginningsOfAName",
+       [](World& world) {
+         const CatalogView& view = world.store().catalog().view();
+         const unsigned region = IndexRoot::unpack(view.root->index.load()).region;
+         for (std::uint64_t i = 0; i < view.index_limit; ++i) {
+           if (cell_is_entry(view.index[region][i].load())) return view.beginnings[region][i].store(0);
+         }
+       }},
       {"AnEntrysVersion",
        [](World& world) { world.store().catalog().entry(some_entry(world)).generation.fetch_add(2); }},
       {"AnEntrysOwner", [](World& world) { world.store().catalog().entry(some_entry(world)).owner.fetch_add(1); }},
