@@ -24,27 +24,6 @@ Tensor decode_spec(StorageRef storage, const schema::TensorSpec& spec) {
                 Geometry{Dims(numbers(spec.sizes())), Dims(numbers(spec.strides())), 0});
 }
 
-std::uint64_t nbytes_of(const schema::TensorSpec& spec) {
-  std::uint64_t bytes = itemsize(static_cast<DType>(spec.dtype()));
-  for (const std::int64_t size : numbers(spec.sizes())) bytes *= static_cast<std::uint64_t>(size);
-  return bytes;
-}
-
-void describe_tensor(const schema::TensorSpec& spec, Info* info) {
-  info->dtype = static_cast<DType>(spec.dtype());
-  const std::span<const std::int64_t> sizes = numbers(spec.sizes());
-  info->shape.assign(sizes.begin(), sizes.end());
-  info->nbytes = nbytes_of(spec);
-}
-
-void describe_bundle(const schema::Header& header, Info* info) {
-  const std::size_t members = header.tensors() != nullptr ? header.tensors()->size() : 0;
-  info->shape = {static_cast<std::int64_t>(members)};
-  for (std::size_t i = 0; i < members; ++i) {
-    info->nbytes += nbytes_of(*header.tensors()->Get(static_cast<flatbuffers::uoffset_t>(i)));
-  }
-}
-
 }  // namespace
 
 HeaderCopy::HeaderCopy(const Storage& storage) {
@@ -59,11 +38,17 @@ HeaderCopy::HeaderCopy(const Storage& storage) {
 }
 
 const schema::Header& VerifiedHeader::verify(const HeaderCopy& copy, const Storage& storage) {
+  return verify_header(copy.bytes(), storage.nbytes(), storage.state().is_bundle, storage.entry(),
+                       storage.attachment()->catalog());
+}
+
+const schema::Header& verify_header(std::span<const std::byte> copy, std::uint64_t block_bytes, bool is_bundle,
+                                    EntryId entry, const Catalog& catalog) {
   try {
-    return check_header(copy.bytes(), storage.nbytes(), storage.state().is_bundle);
+    return check_header(copy, block_bytes, is_bundle);
   } catch (const InvalidArgumentError& error) {
-    throw CorruptSegmentError("entry " + std::to_string(storage.entry()) + " in the segment " +
-                              storage.attachment()->catalog().segment().name() + ": " + error.what());
+    throw CorruptSegmentError("entry " + std::to_string(entry) + " in the segment " + catalog.segment().name() + ": " +
+                              error.what());
   }
 }
 
@@ -115,27 +100,6 @@ std::vector<Bundle::Member> decode_members(const StorageRef& storage, const sche
 Object decode_object(StorageRef storage) {
   if (storage->state().is_bundle) return Bundle(std::move(storage));
   return decode_tensor(std::move(storage));
-}
-
-Info decode_info(const StorageRef& storage) {
-  const VerifiedHeader verified(*storage.get());
-  const schema::Header& header = *verified;
-  const EntryState state = storage->state();
-  Info info;
-  info.name = storage->record().name;
-  info.is_bundle = state.is_bundle;
-  info.is_mutable = state.is_mutable;
-  if (state.is_bundle) {
-    describe_bundle(header, &info);
-  } else {
-    describe_tensor(*header.tensors()->Get(0), &info);
-  }
-  info.version = version_of(storage->generation());
-  info.metadata = metadata_of(header);
-  const Entry& entry = storage->attachment()->catalog().entry(storage->entry());
-  info.created = static_cast<double>(entry.created_us.load(std::memory_order_relaxed)) / 1e6;
-  info.handle = format_handle(handle_of(*storage.get(), OpenMode::kRead));
-  return info;
 }
 
 Handle handle_of(const Storage& storage, OpenMode mode) {

@@ -19,6 +19,7 @@
 
 #include "client/handle.h"
 #include "client/storage.h"
+#include "proto/catalog.h"
 #include "proto/schema/tensor_generated.h"
 
 namespace tensorbroker {
@@ -59,6 +60,10 @@ class VerifiedHeader {
   const schema::Header& header_;
 };
 
+// The same of any private copy of an entry's header, which must outlive what is returned.
+const schema::Header& verify_header(std::span<const std::byte> copy, std::uint64_t block_bytes, bool is_bundle,
+                                    EntryId entry, const Catalog& catalog);
+
 // The metadata of a header: JSON text, "{}" where there is none.
 std::string_view metadata_of(const schema::Header& header) noexcept;
 // The same of a leased storage, as a view that lasts as long as the storage. Throws CorruptSegmentError.
@@ -73,9 +78,6 @@ std::vector<Bundle::Member> decode_members(const detail::StorageRef& storage, co
 std::uint64_t described_nbytes(const detail::Storage& storage);
 // Whichever the storage holds. A bundle's members are decoded later.
 Object decode_object(detail::StorageRef storage);
-
-// What a listing says of a leased entry.
-Info decode_info(const detail::StorageRef& storage);
 
 // The handle of a leased storage, opened in this mode.
 Handle handle_of(const detail::Storage& storage, OpenMode mode);

@@ -15,8 +15,14 @@ namespace {
 
 constexpr std::string_view kScheme = "tb://";
 constexpr std::size_t kKeyDigits = 16;
+constexpr std::size_t kMostDigits = 20;  // of a number
 constexpr std::array<std::pair<std::string_view, OpenMode>, 3> kModes{
     {{"r", OpenMode::kRead}, {"r+", OpenMode::kReadWrite}, {"c", OpenMode::kCopyOnWrite}}};
+
+void append_number(std::uint64_t number, std::string* text) {
+  std::array<char, kMostDigits> digits;
+  text->append(digits.data(), std::to_chars(digits.begin(), digits.end(), number).ptr);
+}
 
 std::string hex_key(std::uint64_t key) {
   std::string text(kKeyDigits, '0');
@@ -68,15 +74,25 @@ std::uint64_t instance_key(const InstanceId& id) noexcept {
   return key;
 }
 
-std::string format_handle(const Handle& handle) {
-  std::string_view mode;
+std::string handle_beginning(std::string_view instance, std::uint64_t instance_key) {
+  return std::string(kScheme).append(instance).append("/").append(hex_key(instance_key)).append("/");
+}
+
+std::string format_handle(std::string_view beginning, EntryId entry, std::uint64_t version, OpenMode mode) {
+  std::string text;
+  text.reserve(beginning.size() + kMostDigits + 1 + kMostDigits + 1 + 2);
+  append_number(entry, &text.append(beginning));
+  append_number(version, &text.append("."));
+  text.append(".");
   for (const auto& [name, value] : kModes) {
-    if (value == handle.mode) mode = name;
+    if (value == mode) text.append(name);
   }
-  std::string text(kScheme);
-  text.append(handle.instance).append("/").append(hex_key(handle.instance_key)).append("/");
-  text.append(std::to_string(handle.entry)).append(".").append(std::to_string(handle.version)).append(".");
-  return text.append(mode);
+  return text;
+}
+
+std::string format_handle(const Handle& handle) {
+  return format_handle(handle_beginning(handle.instance, handle.instance_key), handle.entry, handle.version,
+                       handle.mode);
 }
 
 bool is_handle(std::string_view text) noexcept { return text.starts_with(kScheme); }

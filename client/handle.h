@@ -34,6 +34,10 @@ std::uint64_t instance_key(const InstanceId& id) noexcept;
 
 std::string format_handle(const Handle& handle);
 
+// The same in two steps, for many handles of one instance: how all of them begin, and the rest of one.
+std::string handle_beginning(std::string_view instance, std::uint64_t instance_key);
+std::string format_handle(std::string_view beginning, EntryId entry, std::uint64_t version, OpenMode mode);
+
 // Whether `text` is meant as a handle: no name begins so.
 bool is_handle(std::string_view text) noexcept;
 

@@ -1,5 +1,6 @@
-// Listings: what the name index holds under a prefix, each entry leased while its header is read. What has another
-// prefix is passed by at a glance (proto/glance.h), without a lease.
+// Listings: what the name index holds under a prefix. Most of what has another one is passed by without a look
+// (proto/name_beginnings.h), the rest at a glance (proto/glance.h); records are copied at a glance, or leased while
+// they are read.
 //
 // Reads the catalog without a message. Thread safe.
 

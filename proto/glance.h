@@ -1,4 +1,5 @@
-// A glance: what a reader sees of an entry without a lease, as a walk over the index sees all those that it passes by.
+// A glance: what a reader sees of an entry without a lease, as a walk over the index sees those that it passes by, and
+// copies most of those that it does not.
 //
 // Nothing keeps the entry meanwhile: it may be retired, freed and published again under another name, and its record
 // overwritten. So: the generation, the cell, whatever is to be read, and the generation again. An entry never has one

@@ -110,6 +110,86 @@ TEST_F(Listing, IsOfTheNamesThatBeginWithThePrefix) {
   EXPECT_EQ(names(std::string(300, 'a')), std::vector<std::string>());
 }
 
+// Each name is one byte longer than the one before, and all are listed by every beginning of theirs: while the index is
+// what it was, when it was rebuilt, and by clients of a successor.
+TEST_F(Listing, IsOfNamesOfEveryLengthWhateverBecameOfTheIndex) {
+  std::string longest;
+  while (longest.size() < 255) longest += "\u00e9\u6f22a"[longest.size() % 6];
+  longest.resize(254);  // to the end of a character
+  std::vector<std::string> all;
+  for (std::size_t bytes = 1; bytes <= longest.size(); ++bytes) {
+    if (bytes < longest.size() && (static_cast<unsigned char>(longest[bytes]) & 0xc0) == 0x80) continue;
+    all.push_back(longest.substr(0, bytes));
+    client_.put(all.back(), counting({1}));
+  }
+  const auto check = [&](const std::string& when) {
+    for (std::size_t bytes = 0; bytes <= longest.size(); ++bytes) {
+      const std::string prefix = longest.substr(0, bytes);
+      std::vector<std::string> wanted;
+      std::copy_if(all.begin(), all.end(), std::back_inserter(wanted),
+                   [&](const std::string& name) { return name.starts_with(prefix); });
+      ASSERT_EQ(names(prefix), wanted) << bytes << " bytes " << when;
+    }
+    ASSERT_EQ(names(longest + "x"), std::vector<std::string>()) << when;
+  };
+  check("at first");
+  for (int i = 0; client_.stats().counters.at("index_rebuilds") == 0; ++i) {
+    client_.put("~" + std::to_string(i), counting({1}));
+    client_.remove("~" + std::to_string(i));
+  }
+  check("after a rebuild");
+  broker_.end(SIGKILL);
+  broker_.start();
+  client_.put("~", counting({1}));
+  client_.remove("~");
+  check("of a successor");
+}
+
+TEST_F(Listing, IsSortedByAllTheBytesOfANameAsUnsignedNumbers) {
+  std::vector<std::string> all;
+  for (const std::string after :
+       {"", "a", "a!", "aaaaaaaa", "aaaaaaaaa", "aaaaaaaab", "aaaaaaab", "z", "\u00e9", "\u6f22"}) {
+    all.push_back("p/" + after + ".");
+  }
+  std::sort(all.begin(), all.end());
+  for (auto name = all.rbegin(); name != all.rend(); ++name) client_.put(*name, counting({1}));
+  EXPECT_EQ(names("p/"), all);
+  EXPECT_EQ(names(""), all);
+}
+
+// Records of every kind, those too large to be copied as well.
+TEST_F(Listing, DescribesEverything) {
+  const std::string text = R"({"k": ")" + std::string(2'000, 'v') + R"("})";
+  client_.put("a", counting({2, 3}), {.overwrite = true, .metadata = text});
+  std::vector<Bundle::Member> members;
+  for (int i = 0; i < 100; ++i) members.emplace_back("member-" + std::to_string(i), counting({1, 2}));
+  client_.put_bundle("b", members);
+  client_.put_bundle("c", std::span(members).first(2));
+  const double value = 1.5;
+  client_.put("d", from_blob(static_cast<const void*>(&value), {}, kFloat64));
+  client_.zeros({0, 3}, kInt32, "e");
+  const std::vector<Info> all = client_.list();
+  ASSERT_EQ(all.size(), 5u);
+  EXPECT_EQ(all[0].metadata, text);
+  EXPECT_EQ(all[0].shape, (std::vector<std::int64_t>{2, 3}));
+  EXPECT_TRUE(all[1].is_bundle && all[2].is_bundle && !all[0].is_bundle);
+  EXPECT_EQ(all[1].shape, std::vector<std::int64_t>{100});
+  EXPECT_EQ(all[1].nbytes, 800u);
+  EXPECT_EQ(all[2].nbytes, 16u);
+  EXPECT_EQ(all[3].shape, std::vector<std::int64_t>());
+  EXPECT_EQ(all[3].nbytes, 8u);
+  EXPECT_EQ(all[3].dtype, kFloat64);
+  EXPECT_EQ(all[4].nbytes, 0u);
+  EXPECT_TRUE(all[4].is_mutable && !all[3].is_mutable);
+  for (const Info& info : all) {
+    EXPECT_GT(info.version, 0u);
+    EXPECT_GT(info.created, 1.7e9);
+    EXPECT_TRUE(info.metadata == text || info.metadata == "{}") << info.name;
+    EXPECT_EQ(std::visit([](const auto& opened) { return opened.version(); }, client_.open_object(info.handle)),
+              info.version);
+  }
+}
+
 TEST_F(Listing, NeverMissesANameWhileEntriesPassFromNameToName) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
