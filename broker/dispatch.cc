@@ -218,7 +218,7 @@ Answer Dispatch::handle(const Item& item, std::uint64_t sequence, Builder& b) {
     case schema::Request::Locked:
       return locked(b);
     case schema::Request::GiveBack:
-      store.give_back(session_, span_of(item.body_as_GiveBack()->extents()));
+      store.give_back(session_, span_of(item.body_as_GiveBack()->extents()), span_of(item.body_as_GiveBack()->keep()));
       return done(b);
     case schema::Request::Publish:
       return publish(*item.body_as_Publish(), sequence, b);

@@ -30,6 +30,11 @@ std::uint32_t ExtentTable::add(const Catalog& catalog, const SegmentFile& file, 
   return id;
 }
 
+void ExtentTable::shorten(const Catalog& catalog, std::uint32_t id, std::uint64_t bytes) {
+  catalog.extent(id).bytes.store(bytes, std::memory_order_seq_cst);
+  by_id_.at(id).range.bytes = bytes;
+}
+
 void ExtentTable::remove(const Catalog& catalog, std::uint32_t id) {
   catalog.extent(id).owner.store(0, std::memory_order_seq_cst);
   by_offset_.erase(by_id_.at(id).range.offset);

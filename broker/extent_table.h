@@ -28,6 +28,8 @@ class ExtentTable {
 
   // Records an extent and returns its id. Throws OutOfMemoryError, nothing having changed.
   std::uint32_t add(const Catalog& catalog, const SegmentFile& file, const Extent& extent);
+  // Cuts its end off. REQUIRES: it exists, and is longer.
+  void shorten(const Catalog& catalog, std::uint32_t id, std::uint64_t bytes);
   // Clears the record. REQUIRES: it exists.
   void remove(const Catalog& catalog, std::uint32_t id);
 

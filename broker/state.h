@@ -114,6 +114,8 @@ struct Store::State {
   std::optional<PendingGrant> end_pending(const Range& range);
   void charge_block(EntryId id, const Range& block);
   void release_extent(std::uint32_t id, Warmth warmth);
+  void shorten_extent(std::uint32_t id, std::uint64_t bytes);
+  void check_given_back(const Session& session, std::uint32_t id, std::uint64_t keep) const;
   OutOfMemoryError memory_error(std::uint64_t bytes, int error) const;
 
   // ---- store_prepared.cc

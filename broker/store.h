@@ -203,9 +203,11 @@ class Store {
   Granted finish_grant(const Reservation& reservation);
   // The worker could not: undoes the reservation; returns the error to reply. `error`: what prepare() returned.
   OutOfMemoryError abort_grant(const Reservation& reservation, int error);
-  // Extents that the session no longer maps. Throws InvalidArgumentError, having done nothing, where one is not its
-  // own.
-  void give_back(std::uint64_t session, std::span<const std::uint32_t> extents);
+  // Extents that the session no longer maps; of each, where `keep` is not empty, only what lies beyond its first so
+  // many bytes (0: all of it). Throws InvalidArgumentError, having done nothing, where one is not its own or cannot be
+  // cut there.
+  void give_back(std::uint64_t session, std::span<const std::uint32_t> extents,
+                 std::span<const std::uint64_t> keep = {});
 
   // Ranges that arena().punch should free, at most about `limit` bytes (one range may be cut); they are nobody's until
   // punched() is called with the same ranges. Empty: nothing to do.

@@ -210,16 +210,50 @@ void Store::State::release_extent(std::uint32_t id, Warmth warmth) {
   for (const Range& range : empty.ranges()) pool.give(range, warmth);
 }
 
-void Store::give_back(std::uint64_t id, std::span<const std::uint32_t> ids) {
+// Its owner gives the end of it back. One whose pages were taken meanwhile stays whole until all of it is given back.
+void Store::State::shorten_extent(std::uint32_t id, std::uint64_t bytes) {
+  const Extent extent = *extents.find(id);
+  if (extent.taken) return;
+  const Range end{extent.range.offset + bytes, extent.range.bytes - bytes};
+  extents.shorten(catalog, id, bytes);
+  used -= end.bytes;
+  sessions.at(extent.owner).charged -= end.bytes;
+  pool.give(end, Warmth::kWarm);
+}
+
+// REQUIRES: the session exists. Throws InvalidArgumentError where that extent cannot become so short.
+void Store::State::check_given_back(const Session& session, std::uint32_t id, std::uint64_t keep) const {
+  const std::string name = "extent " + std::to_string(id);
+  if (!session.extents.contains(id))
+    throw InvalidArgumentError(name + " is not one of session " + std::to_string(session.id));
+  if (keep == 0) return;
+  const Range& range = extents.find(id)->range;
+  if (keep % kPageSize != 0 || keep >= range.bytes ||
+      !blocks.covered_pages({range.offset + keep, range.bytes - keep}).empty()) {
+    throw InvalidArgumentError(name + " of " + std::to_string(range.bytes) + " bytes cannot be cut to " +
+                               std::to_string(keep) + ": that must be whole pages, fewer, and all that hold tensors");
+  }
+}
+
+void Store::give_back(std::uint64_t id, std::span<const std::uint32_t> ids, std::span<const std::uint64_t> keep) {
   State& s = *state_;
   const Session& session = s.session(id);
-  std::set<std::uint32_t> distinct;
-  for (const std::uint32_t extent : ids) {
-    if (!session.extents.contains(extent) || !distinct.insert(extent).second) {
-      throw InvalidArgumentError("extent " + std::to_string(extent) + " is not one of session " + std::to_string(id));
+  if (!keep.empty() && keep.size() != ids.size())
+    throw InvalidArgumentError("it must be said of each extent, or of none, how much of it is kept");
+  std::map<std::uint32_t, std::uint64_t> kept;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const std::uint64_t bytes = keep.empty() ? 0 : keep[i];
+    s.check_given_back(session, ids[i], bytes);
+    if (!kept.emplace(ids[i], bytes).second)
+      throw InvalidArgumentError("extent " + std::to_string(ids[i]) + " is given back twice");
+  }
+  for (const auto& [extent, bytes] : kept) {
+    if (bytes != 0) {
+      s.shorten_extent(extent, bytes);
+    } else {
+      s.release_extent(extent, Warmth::kWarm);
     }
   }
-  for (const std::uint32_t extent : distinct) s.release_extent(extent, Warmth::kWarm);
 }
 
 std::vector<Range> Store::take_punch_work(std::uint64_t limit) {

@@ -42,6 +42,60 @@ TEST_F(StoreMemoryTest, ExtentGivenBackIsHandedOutWarm) {
   EXPECT_THROW(store->give_back(session, {{first.extent + 1000}}), InvalidArgumentError);
 }
 
+TEST_F(StoreMemoryTest, TheEndOfAnExtentGivenBackIsHandedOutWarm) {
+  create();
+  const std::uint64_t session = connect();
+  const Granted extent = grant(session, 4 * kMiB);
+  const Range range = extent.range;
+  publish(session, "a", range.offset, kMiB);
+  store->give_back(session, {{extent.extent}}, {{kMiB}});
+  EXPECT_EQ(store->catalog().extent(extent.extent).bytes.load(), kMiB);
+  EXPECT_EQ(store->statistics().used, kMiB);
+  EXPECT_EQ(store->session_info(session).charged, kMiB);
+  EXPECT_EQ(store->statistics().warm, 3 * kMiB);
+  EXPECT_THROW(publish(session, "b", range.offset + kMiB, 64), InvalidArgumentError);
+  const Reservation end = store->begin_grant(session, 3 * kMiB);
+  EXPECT_TRUE(end.ready());
+  EXPECT_EQ(store->finish_grant(end).range, (Range{range.offset + kMiB, 3 * kMiB}));
+  EXPECT_TRUE(holds(get(session, "a", 0), kMiB, 1));
+}
+
+TEST_F(StoreMemoryTest, AnExtentIsCutAtAPageAndBeyondItsTensorsOrNotAtAll) {
+  create();
+  const std::uint64_t session = connect();
+  const Granted extent = grant(session, 4 * kMiB);
+  const Granted other = grant(session, kMiB);
+  publish(session, "a", extent.range.offset + kMiB, 100);
+  const auto refused = [&](const std::vector<std::uint32_t>& ids, const std::vector<std::uint64_t>& keep) {
+    EXPECT_THROW(store->give_back(session, ids, keep), InvalidArgumentError);
+  };
+  refused({extent.extent}, {2 * kMiB + 64});
+  refused({extent.extent}, {4 * kMiB});
+  refused({extent.extent}, {~std::uint64_t{0} / kPageSize * kPageSize});
+  refused({extent.extent}, {kMiB});
+  refused({other.extent, extent.extent}, {0, kPageSize});
+  refused({other.extent, extent.extent}, {kPageSize});
+  refused({other.extent, other.extent}, {2 * kPageSize, kPageSize});
+  EXPECT_EQ(store->statistics().used, 5 * kMiB) << "nothing of it was done";
+  store->give_back(session, {{extent.extent}}, {{kMiB + kPageSize}});
+  EXPECT_EQ(store->statistics().used, 2 * kMiB + kPageSize);
+}
+
+TEST_F(StoreMemoryTest, WhatWasTakenIsNotCutAndNotHandedOutBeforeAllOfItIsGivenBack) {
+  create(64 * kMiB);
+  const std::uint64_t idle = connect();
+  const Granted free = grant(idle, 40 * kMiB);
+  state(idle, free).store(static_cast<std::uint64_t>(ExtentState::kFree));
+  grant(connect(), 40 * kMiB);
+  ASSERT_EQ(state(idle, free).load(), static_cast<std::uint64_t>(ExtentState::kTaken));
+  store->give_back(idle, {{free.extent}}, {{8 * kMiB}});
+  EXPECT_EQ(store->catalog().extent(free.extent).bytes.load(), 40 * kMiB);
+  EXPECT_EQ(store->statistics().used, 40 * kMiB);
+  store->give_back(idle, {{free.extent}});
+  EXPECT_EQ(store->statistics().used, 40 * kMiB);
+  EXPECT_EQ(store->session_info(idle).charged, 0u);
+}
+
 TEST_F(StoreMemoryTest, WarmPagesBeyondAQuarterOfTheCapacityArePunched) {
   create(64 * kMiB);
   const std::uint64_t session = connect();

@@ -66,6 +66,11 @@ TEST_F(MemoryCrash, GiveBack) {
                           [this] { store->give_back(owner, {{granted_.extent}}); }, [] {}));
 }
 
+TEST_F(MemoryCrash, GiveBackOfTheEndOfAnExtent) {
+  kill_everywhere(unnamed([this] { granted_ = grant(owner, 2 * kMiB); },
+                          [this] { store->give_back(owner, {{granted_.extent}}, {{kMiB}}); }, [] {}));
+}
+
 TEST_F(MemoryCrash, TakingFreeExtentsUnderPressure) {
   kill_everywhere(unnamed(
       [this] {

@@ -102,6 +102,16 @@ Item choose_hello(Choices& choices, const Facts& facts, Builder& b) {
               schema::CreateHello(b, kind == 255 ? 1 : kLayoutVersion, layout_hash(), pid, session, extents, spares));
 }
 
+Item choose_give_back(Choices& choices, const Facts& facts, Builder& b) {
+  const std::vector<std::uint32_t> extents = choose_some(choices, facts.extents);
+  std::vector<std::uint64_t> keep;
+  for (std::size_t count = choices.below(4) == 0 ? extents.size() : choices.below(3); count > 0; --count) {
+    keep.push_back(choices.byte() * (choices.below(4) == 0 ? 1 : kPageSize));
+  }
+  const auto ids = b.CreateVector(extents);
+  return item(b, schema::CreateGiveBack(b, ids, keep.empty() ? 0 : b.CreateVector(keep)));
+}
+
 Item choose_delete(Choices& choices, const Facts& facts, Builder& b) {
   const std::string name = choose_name(choices);
   const EntryId entry = choose(choices, facts.entries);
@@ -127,7 +137,7 @@ Item choose_item(Choices& choices, const Facts& facts, Builder& b) {
     case 3:
       return item(b, schema::CreateGrant(b, choices.odd_number()));
     case 4:
-      return item(b, schema::CreateGiveBack(b, b.CreateVector(choose_some(choices, facts.extents))));
+      return choose_give_back(choices, facts, b);
     case 5:
     case 6:
     case 7:

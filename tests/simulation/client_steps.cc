@@ -266,6 +266,8 @@ Request Simulation::simple_request(const Client& client) {
       if (const auto at = world_.model.extents().find(request.extents[0]);
           at != world_.model.extents().end() && at->second.owner == client.session) {
         request.extents.push_back(request.extents[0]);
+      } else if (random_.one_in(2)) {
+        request.keeps.push_back(random_.below(64) * kPageSize);
       }
       return request;
     case 3:

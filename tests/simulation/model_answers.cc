@@ -242,14 +242,33 @@ void Model::answered_grant(std::uint64_t session, const Request& r, const schema
   require(used() <= store_->options().capacity, "no more is granted than the capacity", session);
 }
 
+bool Model::may_be_cut(std::uint32_t id, std::uint64_t keep) const {
+  const Range& range = extents_.at(id).range;
+  return keep == 0 ||
+         (keep % kPageSize == 0 && keep < range.bytes && !overlaps_block({range.offset + keep, range.bytes - keep}));
+}
+
 void Model::answered_give_back(std::uint64_t session, const Request& r, const schema::ReplyItem& reply,
                                Errors& errors) {
+  observe_freed();
+  observe_taken();
   const std::set<std::uint32_t> distinct(r.extents.begin(), r.extents.end());
-  const auto is_own = [&](std::uint32_t id) { return extents_.contains(id) && extents_.at(id).owner == session; };
-  errors.must(ErrorCode::kInvalidArgument,
-              distinct.size() != r.extents.size() || !std::all_of(distinct.begin(), distinct.end(), is_own));
+  bool is_sound = distinct.size() == r.extents.size() && (r.keeps.empty() || r.keeps.size() == r.extents.size());
+  for (std::size_t i = 0; i < r.extents.size() && is_sound; ++i) {
+    is_sound = extents_.contains(r.extents[i]) && extents_.at(r.extents[i]).owner == session &&
+               may_be_cut(r.extents[i], r.keeps.empty() ? 0 : r.keeps[i]);
+  }
+  errors.must(ErrorCode::kInvalidArgument, !is_sound);
   if (!errors.judge(reply)) return;
-  for (const std::uint32_t id : distinct) release_extent(id);
+  for (std::size_t i = 0; i < r.extents.size(); ++i) {
+    const std::uint64_t keep = r.keeps.empty() ? 0 : r.keeps[i];
+    ModelExtent& extent = extents_.at(r.extents[i]);
+    if (keep == 0) {
+      release_extent(r.extents[i]);
+    } else if (!extent.is_taken) {
+      extent.range.bytes = keep;
+    }
+  }
 }
 
 void Model::add_spare(std::uint64_t session, EntryId entry) {

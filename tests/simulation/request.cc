@@ -28,6 +28,11 @@ Item hello_item(Builder& b, const Request& r) {
                                      spares));
 }
 
+Item give_back_item(Builder& b, const Request& r) {
+  const auto extents = b.CreateVector(r.extents);
+  return item(b, schema::CreateGiveBack(b, extents, r.keeps.empty() ? 0 : b.CreateVector(r.keeps)));
+}
+
 Item item_of(Builder& b, const Request& r) {
   const auto name = [&] { return r.by_name ? b.CreateString(r.name) : flatbuffers::Offset<flatbuffers::String>(); };
   switch (r.kind) {
@@ -38,7 +43,7 @@ Item item_of(Builder& b, const Request& r) {
     case schema::Request::Grant:
       return item(b, schema::CreateGrant(b, r.bytes));
     case schema::Request::GiveBack:
-      return item(b, schema::CreateGiveBack(b, b.CreateVector(r.extents)));
+      return give_back_item(b, r);
     case schema::Request::Publish:
       return publish_item(b, r);
     case schema::Request::Delete:

@@ -32,6 +32,7 @@ struct Request {
   std::uint64_t session = 0;
   pid_t pid = 0;
   std::vector<std::uint32_t> extents{};
+  std::vector<std::uint64_t> keeps{};  // of the extents, when they are given back
   std::vector<EntryId> spares{};
   std::vector<std::byte> header{};
   // Not sent: what the client knows about it.
