@@ -120,6 +120,13 @@ void ArenaMap::unmap_extent(std::byte* data, std::uint64_t bytes) noexcept {
   munmap(data, bytes);
 }
 
+void ArenaMap::shorten_extent(std::byte* data, std::uint64_t offset, std::uint64_t bytes, std::uint64_t keep) noexcept {
+  const std::lock_guard held(mutex_);
+  page_tables_.stop(data);
+  keep_guard(data, offset, keep);  // takes the place of the longer one, before that guards what is somebody else's
+  munmap(data + keep, bytes - keep);
+}
+
 void ArenaMap::populate_extent(std::byte* data, std::uint64_t bytes, const Word& state) noexcept {
   const std::lock_guard held(mutex_);
   page_tables_.start(data, bytes, [&state] {

@@ -52,6 +52,8 @@ class ArenaMap {
   // ---- own extents: writable, not inherited. REQUIRES: whole pages. Throws Error with errno's text.
   std::byte* map_extent(std::uint64_t offset, std::uint64_t bytes);
   void unmap_extent(std::byte* data, std::uint64_t bytes) noexcept;
+  // Unmaps all but the first `keep` bytes of an extent of `bytes` bytes; its page tables are filled no further.
+  void shorten_extent(std::byte* data, std::uint64_t offset, std::uint64_t bytes, std::uint64_t keep) noexcept;
   // Has the extent's page tables filled in the background, until it is unmapped or `state` says kTaken: pages would
   // come back that the broker has freed.
   void populate_extent(std::byte* data, std::uint64_t bytes, const Word& state) noexcept;

@@ -210,7 +210,7 @@ class Attachment {
 
   OwnExtent grant(std::uint64_t bytes, const Limit& limit);
   void placed(const OwnExtent& own);
-  void give_back(const std::vector<OwnExtent>& extents, std::uint64_t epoch) noexcept;
+  void give_back(const std::vector<GivenBack>& given, std::uint64_t epoch) noexcept;
 
   // A spare entry lent to a publication, and the cell that leases it.
   struct Lent {

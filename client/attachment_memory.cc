@@ -35,7 +35,7 @@ OwnExtent Attachment::grant(std::uint64_t bytes, const Limit& limit) {
   } catch (...) {
     const std::uint64_t epoch = channel_->last_epoch();
     placed(own);
-    calls_->give_back({own.id}, epoch);
+    calls_->give_back({own.id}, {0}, epoch);
     throw;
   }
   arena_->populate_extent(own.data, own.bytes, *own.state);
@@ -48,12 +48,22 @@ void Attachment::placed(const OwnExtent& own) {
   std::erase_if(granting_, [&](const OwnExtent& listed) { return listed.id == own.id; });
 }
 
-void Attachment::give_back(const std::vector<OwnExtent>& extents, std::uint64_t epoch) noexcept {
-  for (const OwnExtent& extent : extents) arena_->unmap_extent(extent.data, extent.bytes);
+void Attachment::give_back(const std::vector<GivenBack>& given, std::uint64_t epoch) noexcept {
+  for (const GivenBack& g : given) {
+    if (g.keep == 0) {
+      arena_->unmap_extent(g.extent.data, g.extent.bytes);
+    } else {
+      arena_->shorten_extent(g.extent.data, g.extent.offset, g.extent.bytes, g.keep);
+    }
+  }
   try {
     std::vector<std::uint32_t> ids;
-    for (const OwnExtent& extent : extents) ids.push_back(extent.id);
-    calls_->give_back(ids, epoch);
+    std::vector<std::uint64_t> keep;
+    for (const GivenBack& g : given) {
+      ids.push_back(g.extent.id);
+      keep.push_back(g.keep);
+    }
+    calls_->give_back(ids, keep, epoch);
   } catch (const std::exception&) {
     channel_->drop(channel_->epoch());  // the next Hello does not list them
   }

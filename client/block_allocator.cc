@@ -1,17 +1,22 @@
 #include "client/block_allocator.h"
 
 #include <algorithm>
+#include <bit>
 #include <string>
 
+#include "client/block_extent.h"
 #include "proto/limits.h"
 #include "tensorbroker/error.h"
 
 namespace tensorbroker {
 namespace {
 
-constexpr std::uint64_t kLargeBlock = 1 << 20;
 constexpr std::uint64_t kFirstSmallExtent = 256 << 10;
+constexpr std::uint64_t kUsualSmallExtent = 1 << 20;
 constexpr std::uint64_t kLargestSmallExtent = 8 << 20;
+// An extent for small blocks goes back only when all of them are gone, and so should be a small part of what they have;
+// but a million tensors should not need thousands of extents.
+constexpr std::uint64_t kSmallExtentPart = 64;
 // A large block does not begin to fill a free run that is so many times as long: the run was somebody's extent, and its
 // next block of that size would need fresh pages.
 constexpr std::uint64_t kSparingFactor = 4;
@@ -20,19 +25,7 @@ std::uint64_t word(ExtentState state) { return static_cast<std::uint64_t>(state)
 
 }  // namespace
 
-struct BlockAllocator::Extent {
-  OwnExtent own;
-  bool is_large = false;
-  bool for_all = false;   // reserved ahead: no block is too short for it
-  bool claimed = true;    // its state word says used: drafts are in it, or are just being placed
-  bool is_empty = false;  // counted in free_extents_
-  std::uint64_t occupied = 0;
-  std::size_t drafts = 0;
-  std::map<std::uint64_t, std::uint64_t> runs;  // free: bytes by offset
-};
-
-BlockAllocator::BlockAllocator(Source source, std::uint64_t capacity)
-    : source_(std::move(source)), capacity_(capacity), next_small_extent_(kFirstSmallExtent) {}
+BlockAllocator::BlockAllocator(Source source, std::uint64_t large) : source_(std::move(source)), large_(large) {}
 
 BlockAllocator::~BlockAllocator() = default;
 
@@ -48,17 +41,10 @@ Block BlockAllocator::allocate(std::uint64_t bytes, bool is_mutable, const Limit
   if (bytes == 0) return {};
   const std::uint64_t padded = padded_block_bytes(bytes, is_mutable);
   if (padded < bytes) throw OutOfMemoryError("no machine has " + std::to_string(bytes) + " bytes");
-  const Request request{padded, block_alignment(bytes, is_mutable), padded >= kLargeBlock};
-  {
-    const std::lock_guard held(mutex_);
-    collect_locked();
-    if (auto block = place(request)) return *block;
-    drop_taken();
-    drop_excess();
-  }
-  give_back_dropped();
+  const Request request{padded, block_alignment(bytes, is_mutable), padded >= large_};
+  if (auto block = place_at_hand(request)) return *block;
   const std::uint64_t least = round_up_to_page(padded);
-  const std::uint64_t wanted = request.is_large ? least : std::max(least, next_small_extent_.load());
+  const std::uint64_t wanted = request.is_large ? least : std::max(least, next_small_extent());
   try {
     try {
       return grant_and_place(request, wanted, limit);
@@ -74,13 +60,31 @@ Block BlockAllocator::allocate(std::uint64_t bytes, bool is_mutable, const Limit
   }
 }
 
+// In what this session has. What it gives up on the way goes back before it asks for more, so that the broker has it.
+std::optional<Block> BlockAllocator::place_at_hand(const Request& request) {
+  std::unique_lock held(mutex_);
+  collect_locked();
+  idle_.placed(request.bytes);
+  std::optional<Block> block = place(request);
+  give_up_idle(request.bytes);
+  if (!block) drop_taken();
+  const bool gives_back = !dropped_.empty();
+  held.unlock();
+  if (gives_back) give_back_dropped();
+  return block;
+}
+
+std::uint64_t BlockAllocator::next_small_extent() const {
+  const std::lock_guard held(mutex_);
+  const std::uint64_t bytes = std::bit_floor(small_extent_bytes_);
+  if (bytes < kUsualSmallExtent) return std::max(bytes * 2, kFirstSmallExtent);
+  return std::clamp(bytes / kSmallExtentPart, kUsualSmallExtent, kLargestSmallExtent);
+}
+
 Block BlockAllocator::grant_and_place(const Request& request, std::uint64_t bytes, const Limit& limit) {
   const OwnExtent granted = source_.grant(bytes, limit);
   std::unique_lock held(mutex_);
   Extent& extent = add_extent(granted, request.is_large);
-  if (!request.is_large) {
-    next_small_extent_ = std::min(std::max(next_small_extent_.load(), bytes) * 2, kLargestSmallExtent);
-  }
   const auto [offset, length] = *extent.runs.begin();
   const Block block = occupy(extent, {length, offset}, offset, request.bytes);
   held.unlock();
@@ -122,12 +126,13 @@ Block BlockAllocator::occupy(Extent& extent, Run run, std::uint64_t start, std::
   extent.runs.erase(offset);
   if (start > offset) add_run(extent, offset, start - offset);
   if (start + bytes < offset + length) add_run(extent, start + bytes, offset + length - start - bytes);
-  if (std::exchange(extent.is_empty, false)) free_extents_ -= extent.own.bytes;
+  if (extent.for_all) reserved_free_ -= bytes;
   extent.occupied += bytes;
   ++extent.drafts;
   occupied_ += bytes;
   ++drafts_;
   blocks_[start] = {.bytes = bytes, .extent = &extent};
+  note_idle(extent);
   return {.offset = start, .bytes = bytes, .data = extent.own.data + (start - extent.own.offset), .session = session_};
 }
 
@@ -136,9 +141,7 @@ void BlockAllocator::reserve(std::uint64_t bytes, const Limit& limit) {
     const std::lock_guard held(mutex_);
     collect_locked();
     drop_taken();
-    std::uint64_t free = 0;
-    for (const Run& run : large_runs_) free += run.first;
-    bytes -= std::min(bytes, free);
+    bytes -= std::min(bytes, reserve_idle(bytes));
   }
   give_back_dropped();
   if (bytes == 0) return;
@@ -146,7 +149,7 @@ void BlockAllocator::reserve(std::uint64_t bytes, const Limit& limit) {
   std::unique_lock held(mutex_);
   Extent& extent = add_extent(granted, true);
   extent.for_all = true;
-  set_empty(extent);
+  reserved_free_ += extent.free();
   unclaim(extent);
   held.unlock();
   source_.placed(granted);
@@ -192,7 +195,7 @@ void BlockAllocator::in_doubt(const Block& block, std::uint64_t floor) {
 // in it, whether or not its owner has looked at its returns by then.
 void BlockAllocator::end_draft(const Placed& placed) {
   --drafts_;
-  if (--placed.extent->drafts == 0) unclaim(*placed.extent);
+  if (--placed.extent->drafts == 0 && !placed.extent->shortening) unclaim(*placed.extent);
 }
 
 bool BlockAllocator::collect_returns() {
@@ -243,7 +246,8 @@ void BlockAllocator::free_block(Blocks::iterator block) {
   add_run(extent, offset, bytes);
   extent.occupied -= bytes;
   occupied_ -= bytes;
-  if (extent.occupied == 0) set_empty(extent);
+  if (extent.for_all) reserved_free_ += bytes;
+  note_idle(extent);
 }
 
 // ---------------------------------------------------------------- extents and their free runs
@@ -254,6 +258,7 @@ BlockAllocator::Extent& BlockAllocator::add_extent(const OwnExtent& granted, boo
   made->is_large = is_large;
   Extent& extent = *(extents_[granted.offset] = std::move(made));
   extent_bytes_ += granted.bytes;
+  if (!is_large) small_extent_bytes_ += granted.bytes;
   add_run(extent, granted.offset, granted.bytes);
   return extent;
 }
@@ -303,59 +308,19 @@ void BlockAllocator::unclaim(Extent& extent) {
   extent.own.state->store(word(ExtentState::kFree), std::memory_order_seq_cst);
 }
 
-void BlockAllocator::set_empty(Extent& extent) {
-  extent.is_empty = true;
-  free_extents_ += extent.own.bytes;
-}
-
-// Forgets an extent without drafts; it is given back once the lock is free. REQUIRES: it is empty, or the broker has
-// taken it, and so reclaimed all that was published in it.
-void BlockAllocator::drop(Extent& extent) {
-  for (const auto& [offset, bytes] : extent.runs) runs_of(extent).erase({bytes, offset});
-  const auto end = blocks_.lower_bound(extent.own.offset + extent.own.bytes);
-  for (auto at = blocks_.lower_bound(extent.own.offset); at != end; at = blocks_.erase(at))
-    occupied_ -= at->second.bytes;
-  if (extent.is_empty) free_extents_ -= extent.own.bytes;
-  extent_bytes_ -= extent.own.bytes;
-  dropped_.push_back(extent.own);
-  extents_.erase(extent.own.offset);
-}
-
-void BlockAllocator::drop_taken() {
-  for (auto at = extents_.begin(); at != extents_.end();) {
-    Extent& extent = *(at++)->second;
-    if (!extent.claimed && extent.own.state->load(std::memory_order_seq_cst) == word(ExtentState::kTaken)) drop(extent);
-  }
-}
-
-void BlockAllocator::drop_excess() {
-  for (auto at = extents_.begin(); at != extents_.end() && free_extents_ > capacity_ / 2;) {
-    Extent& extent = *(at++)->second;
-    if (!extent.is_empty) continue;
-    claim(extent);  // where that fails the broker has taken it: given back all the same
-    drop(extent);
-  }
-}
-
-void BlockAllocator::give_back_dropped() {
-  std::vector<OwnExtent> dropped;
-  std::uint64_t epoch = 0;
-  {
-    const std::lock_guard held(mutex_);
-    if (dropped_.empty()) return;
-    dropped.swap(dropped_);
-    epoch = source_.epoch();
-  }
-  source_.give_back(std::move(dropped), epoch);
-}
-
 // ---------------------------------------------------------------- looking
 
 std::vector<OwnExtent> BlockAllocator::extents() const {
   const std::lock_guard held(mutex_);
+  return own_extents();
+}
+
+std::vector<OwnExtent> BlockAllocator::own_extents() const {
   std::vector<OwnExtent> all;
   for (const auto& [offset, extent] : extents_) all.push_back(extent->own);
-  all.insert(all.end(), dropped_.begin(), dropped_.end());
+  for (const GivenBack& given : dropped_) {
+    if (given.keep == 0) all.push_back(given.extent);
+  }
   return all;
 }
 
@@ -375,16 +340,14 @@ std::uint64_t BlockAllocator::extent_bytes() const {
 }
 
 std::vector<OwnExtent> BlockAllocator::forget_all_locked() {
-  std::vector<OwnExtent> all;
-  for (const auto& [offset, extent] : extents_) all.push_back(extent->own);
-  all.insert(all.end(), dropped_.begin(), dropped_.end());
+  std::vector<OwnExtent> all = own_extents();
   extents_.clear();
   small_runs_.clear();
   large_runs_.clear();
   blocks_.clear();
   dropped_.clear();
-  next_small_extent_ = kFirstSmallExtent;
-  free_extents_ = occupied_ = extent_bytes_ = 0;
+  idle_ = {};
+  occupied_ = extent_bytes_ = small_extent_bytes_ = reserved_free_ = 0;
   drafts_ = 0;
   return all;
 }

@@ -1,11 +1,12 @@
 // Places blocks inside the extents that this session owns, so that a put needs no message for its memory.
 //
-// Small blocks (below 1 MiB) share extents, the first of 256 KiB, each next one twice as long up to 8 MiB; larger
-// blocks lie in extents sized by the block, whose rests only large blocks use. Best fit; freed neighbours merge. A
-// published block stays occupied until the broker returns it through the session's ring, by offset and generation,
-// once. An extent without drafts is marked free, and once nothing published lies in it the broker may take it, asking
-// nobody: whoever puts a draft there first changes it back by compare-and-swap, and gives the extent back where that
-// fails. Free extents are kept warm up to half the capacity.
+// Small blocks (below 1 MiB, where its maker says nothing else) share extents, the first of 256 KiB, the next ones
+// twice as long up to 1 MiB, then of a 64th of what they have, up to 8 MiB; larger blocks lie in extents sized by the
+// block, whose rests only large blocks use. Best fit; freed neighbours merge. A published block stays occupied until
+// the broker returns it through the session's ring, by offset and generation, once. An extent without drafts is marked
+// free, and once nothing published lies in it the broker may take it, asking nobody: whoever puts a draft there first
+// changes it back by compare-and-swap, and gives the extent back where that fails. What is idle goes back as
+// idle_extents.h says.
 //
 // Thread safe. Nothing is granted, mapped or given back while the lock is held. After fork the child starts empty, and
 // blocks from before are not its own: discarding or publishing them does nothing here.
@@ -25,6 +26,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/idle_extents.h"
 #include "client/limit.h"
 #include "proto/session_layout.h"
 
@@ -37,6 +39,12 @@ struct OwnExtent {
   std::uint64_t bytes = 0;
   std::byte* data = nullptr;
   Word* state = nullptr;  // ExtentState
+};
+
+// What goes back of an extent, described as it was until then: all but its first `keep` bytes.
+struct GivenBack {
+  OwnExtent extent;
+  std::uint64_t keep = 0;
 };
 
 // A place for one tensor or bundle.
@@ -53,13 +61,16 @@ class BlockAllocator {
   struct Source {
     std::function<OwnExtent(std::uint64_t bytes, const Limit&)> grant;  // at least so many bytes; OutOfMemoryError
     std::function<void(const OwnExtent&)> placed;  // it is on the allocator's list now; must not throw
-    // Unmaps; must not throw. `epoch`: what epoch() said when the extents were taken off this allocator's list.
-    std::function<void(std::vector<OwnExtent>, std::uint64_t epoch)> give_back;
+    // Unmaps; must not throw. `epoch`: what epoch() said when it was taken off this allocator's list.
+    std::function<void(const std::vector<GivenBack>&, std::uint64_t epoch)> give_back;
     std::function<std::uint64_t()> epoch;  // of the connection; called under the lock, must not wait
     std::function<void()> ring_was_full;   // the broker may hold back returns; called under the lock, must not wait
   };
 
-  BlockAllocator(Source source, std::uint64_t capacity);
+  static constexpr std::uint64_t kLargeBlock = 1 << 20;
+
+  // Blocks of `large` bytes and more are large.
+  explicit BlockAllocator(Source source, std::uint64_t large = kLargeBlock);
   ~BlockAllocator();
 
   // Where the returns come from: the session's segment. REQUIRES: nobody uses the allocator.
@@ -77,7 +88,8 @@ class BlockAllocator {
   // catalog's next one before the request was sent.
   void in_doubt(const Block& block, std::uint64_t floor);
 
-  // Has an extent granted ahead where fewer than `bytes` bytes are free for large blocks, which may then all share it.
+  // Sees to it that `bytes` bytes are free for large blocks, in extents that all of them may share and that are kept
+  // however long they are idle: has one granted for what is missing.
   void reserve(std::uint64_t bytes, const Limit& limit);
 
   // Takes what the broker returned. True where the ring had been full.
@@ -117,6 +129,7 @@ class BlockAllocator {
 
   Blocks::iterator find_own(const Block& block);
   std::optional<Block> place(const Request& request);
+  std::optional<Block> place_at_hand(const Request& request);
   std::optional<Block> place_anywhere(const Request& request);
   std::optional<Block> place_in(std::set<Run>& runs, const Request& request, bool sparing);
   Block occupy(Extent& extent, Run run, std::uint64_t start, std::uint64_t bytes);
@@ -126,19 +139,24 @@ class BlockAllocator {
   std::set<Run>& runs_of(const Extent& extent);
   bool claim(Extent& extent);
   void unclaim(Extent& extent);
-  void set_empty(Extent& extent);
   void end_draft(const Placed& placed);
   void free_block(Blocks::iterator block);
   void add_run(Extent& extent, std::uint64_t offset, std::uint64_t bytes);
   void drop(Extent& extent);
   void drop_taken();
-  void drop_excess();
+  std::uint64_t reserve_idle(std::uint64_t bytes);
+  void note_idle(Extent& extent);
+  void give_up_idle(std::uint64_t placed);
+  void shorten(Extent& extent);
+  void end_shortening(const std::vector<GivenBack>& given);
+  std::uint64_t next_small_extent() const;
   bool collect_locked();
   void accept_return(std::uint64_t offset, std::uint64_t generation);
   void give_back_dropped();
+  std::vector<OwnExtent> own_extents() const;
 
   Source source_;
-  const std::uint64_t capacity_;
+  const std::uint64_t large_;
   std::uint64_t session_ = 0;
   SessionControl* control_ = nullptr;
   const BlockReturn* ring_ = nullptr;
@@ -147,9 +165,10 @@ class BlockAllocator {
   std::map<std::uint64_t, std::unique_ptr<Extent>> extents_;  // by offset
   std::set<Run> small_runs_, large_runs_;                     // free, in extents of either kind
   Blocks blocks_;
-  std::vector<OwnExtent> dropped_;  // to be given back once the lock is free
-  std::atomic<std::uint64_t> next_small_extent_;
-  std::uint64_t free_extents_ = 0;  // bytes of extents without blocks
+  IdleExtents idle_;
+  std::vector<GivenBack> dropped_;        // to be given back once the lock is free
+  std::uint64_t small_extent_bytes_ = 0;  // of extents for small blocks
+  std::uint64_t reserved_free_ = 0;       // bytes that no block occupies in extents that were reserved ahead
   std::uint64_t occupied_ = 0;
   std::uint64_t extent_bytes_ = 0;
   std::size_t drafts_ = 0;

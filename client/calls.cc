@@ -223,9 +223,13 @@ GrantedExtent Calls::grant(std::uint64_t bytes, const Limit& limit) {
   return {granted.extent(), granted.slot(), granted.offset(), granted.bytes(), reply.epoch};
 }
 
-void Calls::give_back(const std::vector<std::uint32_t>& extents, std::uint64_t epoch) {
-  const std::uint64_t number = next_number();
-  transport_.post(build(number, [&](Builder& b) { return schema::CreateGiveBack(b, b.CreateVector(extents)); }), epoch);
+void Calls::give_back(const std::vector<std::uint32_t>& extents, const std::vector<std::uint64_t>& keep,
+                      std::uint64_t epoch) {
+  const auto body = [&](Builder& b) {
+    const auto ids = b.CreateVector(extents);
+    return schema::CreateGiveBack(b, ids, b.CreateVector(keep));
+  };
+  transport_.post(build(next_number(), body), epoch);
 }
 
 PublishedEntry Calls::publish(const PublishSpec& spec, const Limit& limit) {

@@ -110,7 +110,8 @@ class Calls {
   GrantedExtent grant(std::uint64_t bytes, const Limit& limit);
   // On the connection of `epoch`, not waited for and never repeated: what a lost connection did not deliver, the next
   // Hello does not list.
-  void give_back(const std::vector<std::uint32_t>& extents, std::uint64_t epoch);
+  void give_back(const std::vector<std::uint32_t>& extents, const std::vector<std::uint64_t>& keep,
+                 std::uint64_t epoch);
 
   PublishedEntry publish(const PublishSpec& spec, const Limit& limit);
   // Several at once, at most kMaxItemsPerRequest: sent here on the connection of `epoch`, and waited for by

@@ -30,6 +30,18 @@ TEST_F(Memory, AModelReplacedAThousandTimesTakesNoMoreThanThreeVersions) {
   EXPECT_LE(client_.stats().counters.at("grants"), 4u);
 }
 
+TEST_F(Memory, TheEndOfAnExtentGoesBackWhileATensorLiesInTheRest) {
+  constexpr std::int64_t kElements = 1 << 18;  // 1 MiB
+  client_.put("first", counting({8 * kElements}));
+  client_.remove("first");
+  const Tensor kept = client_.put("kept", counting({5 * kElements}));
+  EXPECT_EQ(client_.stats().counters.at("grants"), 1u);
+  EXPECT_EQ(client_.stats().used, 8u * 4 * kElements);
+  for (int i = 0; i < 8; ++i) client_.put("other", counting({kElements}));
+  EXPECT_EQ(client_.stats().used, (5u + 2) * 4 * kElements);
+  EXPECT_EQ(values(kept), values(counting({5 * kElements})));
+}
+
 // Processes that keep the broker busy until this goes, from before it has a client of its own.
 class Busy {
  public:

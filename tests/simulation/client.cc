@@ -13,6 +13,8 @@
 namespace tensorbroker::simulation {
 namespace {
 
+// A world has a few megabytes: there are to be blocks with an extent of their own, too.
+constexpr std::uint64_t kLargeBlock = 48 << 10;
 constexpr std::size_t kRemembered = 2 * kWindow;
 
 // Calls `visit` with the place of every word that is looked at.
@@ -55,12 +57,12 @@ void Client::make_allocator() {
       BlockAllocator::Source{.grant = [this](std::uint64_t bytes, const Limit&) { return grant(bytes); },
                              .placed = [](const OwnExtent&) {},
                              .give_back =
-                                 [this](const std::vector<OwnExtent>& extents, std::uint64_t) {
-                                   for (const OwnExtent& extent : extents) to_give_back.push_back(extent.id);
+                                 [this](const std::vector<GivenBack>& given, std::uint64_t) {
+                                   for (const GivenBack& g : given) to_give_back[g.extent.id] = g.keep;
                                  },
                              .epoch = [] { return std::uint64_t{0}; },
                              .ring_was_full = [this] { test::ring(segment_); }},
-      std::uint64_t{1} << 20);
+      kLargeBlock);
   allocator_->bind(session, &segment_.control(), &segment_.block_return(0));
 }
 

@@ -5,6 +5,7 @@
 #define TENSORBROKER_TESTS_SIMULATION_CLIENT_H_
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -101,7 +102,7 @@ class Client {
   std::optional<Draft> draft;
   std::uint64_t wanted = 0;  // bytes of the extent that the draft lacks
   bool awaits_grant = false;
-  std::vector<std::uint32_t> to_give_back;
+  std::map<std::uint32_t, std::uint64_t> to_give_back;  // extents, and how much of each is kept
   std::vector<std::pair<EntryId, std::uint64_t>> to_unpin;
   std::set<EntryId> pinned;  // or may be
   std::deque<Request> history;

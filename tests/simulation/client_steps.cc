@@ -88,7 +88,11 @@ bool Simulation::catch_up(Client& client) {
     return true;
   }
   if (!client.to_give_back.empty()) {
-    Request request{.kind = schema::Request::GiveBack, .extents = std::exchange(client.to_give_back, {})};
+    Request request{.kind = schema::Request::GiveBack};
+    for (const auto& [extent, keep] : std::exchange(client.to_give_back, {})) {
+      request.extents.push_back(extent);
+      request.keeps.push_back(keep);
+    }
     send("GiveBack", client, {numbered(client, std::move(request))});
     return true;
   }
