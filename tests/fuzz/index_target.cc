@@ -45,7 +45,7 @@ void change_word(Choices& choices, const KilledInstance& instance) {
       *word = (*word & ~std::uint64_t{0xffffffff}) | (choices.odd_number() & 0xffffffff);
   }
   // A client can say that it has a million leases; that is only slow.
-  if (instance.is_length_of_leases(word)) *word &= 0x3fff;
+  if (instance.is_length_of_leases(word)) *word &= 0x1fff;
 }
 
 template <class Call>

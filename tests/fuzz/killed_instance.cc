@@ -1,14 +1,12 @@
 #include "tests/fuzz/killed_instance.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "proto/header.h"
+#include "proto/own_file.h"
 #include "tests/fuzz/choices.h"
 
 namespace tensorbroker::fuzz {
@@ -18,12 +16,14 @@ using broker::Reservation;
 using broker::Store;
 
 constexpr std::uint64_t kCapacity = 1 << 20;
-// As long as the tables of small_options are with all their pages: a length that is believed costs no more memory.
 constexpr std::uint32_t kWaits = 8;
-constexpr std::uint32_t kPins = 1024;
-constexpr std::uint32_t kExtents = 128;
-constexpr std::uint32_t kEntries = 1024;
-constexpr std::uint64_t kHeapBytes = 64 * 1024;
+constexpr std::uint32_t kPins = 32;
+constexpr std::uint32_t kExtents = 32;
+constexpr std::uint32_t kEntries = 64;
+constexpr std::uint64_t kHeapBytes = 4096;
+constexpr std::uint8_t kLog2Cells = 5;
+constexpr std::size_t kSessionWords = 64;  // of each of its tables, that are changed
+constexpr const char* kKept = ".kept";
 
 std::vector<std::byte> header_of(std::uint64_t elements, const char* member) {
   const TensorSpec spec{
@@ -66,22 +66,15 @@ void set_field(const schema::CatalogTables& tables, flatbuffers::voffset_t field
 
 }  // namespace
 
-KilledInstance::KilledInstance() : name_{.uid = geteuid(), .instance = "fuzz-killed-" + std::to_string(getpid())} {
+KilledInstance::KilledInstance() : name_{.uid = geteuid(), .instance = "fuzz-killed"} {
   make();
   map_catalog();
   for (const std::uint64_t session : sessions_) map_session(session);
 }
 
-KilledInstance::~KilledInstance() {
-  for (const File& file : files_) {
-    munmap(file.mapping, file.bytes);
-    unlink(file.path.c_str());
-    unlink(file.kept_path.c_str());
-  }
-}
-
 void KilledInstance::make() {
-  Store store = Store::create(name_, InstanceId{7}, {.capacity = kCapacity, .max_tensors = 64, .max_sessions = 4});
+  Store store = Store::create(name_, InstanceId{7},
+                              {.capacity = kCapacity, .max_tensors = 64, .max_sessions = 4, .created_us = kYear2026});
   catalog_id_ = store.catalog_id();
   Client first{store, store.add_session(1000, 42)};
   Client second{store, store.add_session(1000, 43)};
@@ -103,42 +96,59 @@ void KilledInstance::make() {
   store.session_mapping(second.id).control().lease_high_water.store(1);
   store.remove(first.id, ++first.sequence, "c", first.generation(deleted));
   store.grant_spares(first.id, 2);
-  map(store.catalog().segment().name());
+  shorten_index(store.catalog());
+  base_ = map(store.catalog().segment().name());
   map(store.arena().name());
 }
 
 // A file that has a second name, so that it is there again when a successor has removed the first.
 std::byte* KilledInstance::map(const std::string& segment) {
-  File file{.path = std::string(kShmDirectory) + "/" + segment, .kept_path = {}};
-  file.kept_path = file.path + ".kept";
-  require(link(file.path.c_str(), file.kept_path.c_str()) == 0, "a segment can be linked");
-  const int fd = open_segment_file(segment, Access::kReadWrite, geteuid());
-  struct stat about{};
-  require(fstat(fd, &about) == 0, "a segment has a length");
-  file.bytes = static_cast<std::size_t>(about.st_size);
-  void* const mapping = mmap(nullptr, file.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
-  close(fd);
-  require(mapping != MAP_FAILED, "a segment can be mapped");
-  file.mapping = static_cast<std::byte*>(mapping);
-  return files_.emplace_back(std::move(file)).mapping;
+  segments_.push_back(segment);
+  kernel_.link(segment, segment + kKept);
+  const ScopedDescriptor fd(open_segment_file(segment, Access::kReadWrite, geteuid()));
+  return static_cast<std::byte*>(kernel_.map(fd.get()));
+}
+
+// All names into an index that is full sooner, and looked through sooner.
+void KilledInstance::shorten_index(const Catalog& catalog) {
+  CatalogRoot& root = catalog.root();
+  const std::uint64_t committed = root.entries_committed.load();
+  IndexRoot index = IndexRoot::unpack(root.index.load());
+  Word* const cells = catalog.view().index[index.region];
+  std::vector<std::uint64_t> names;
+  for (std::uint64_t cell = 0; cell >> index.log2_cells == 0; ++cell) {
+    const std::uint64_t word = cells[cell].exchange(kEmptyCell);
+    if (word != kEmptyCell && word != kTombstone) names.push_back(word);
+  }
+  for (const std::uint64_t word : names) {
+    std::uint64_t at = catalog.entry(cell_entry(word)).name_hash.load();
+    while (cells[at % (1 << kLog2Cells)].load() != kEmptyCell) ++at;
+    cells[at % (1 << kLog2Cells)].store(word);
+  }
+  cells[0].store(cells[0].load() == kEmptyCell ? kTombstone : cells[0].load());
+  index.log2_cells = kLog2Cells;
+  root.index.store(index.pack());
+  require(committed > kEntries && root.heap_committed.load() > kHeapBytes, "tables are made shorter");
+  root.entries_committed.store(kEntries);
+  root.heap_committed.store(kHeapBytes);
 }
 
 void KilledInstance::shorten_tables() {
   // The length of the header comes first.
-  const schema::SegmentHeader& header =
-      *flatbuffers::GetSizePrefixedRoot<schema::SegmentHeader>(files_[0].mapping + 128);
+  const schema::SegmentHeader& header = *flatbuffers::GetSizePrefixedRoot<schema::SegmentHeader>(base_ + 128);
   const schema::CatalogTables& t = *header.tables_as_CatalogTables();
   using T = schema::CatalogTables;
   set_field<std::uint32_t>(t, T::VT_WAITS_LIMIT, kWaits);
   set_field<std::uint32_t>(t, T::VT_PINS_LIMIT, kPins);
   set_field<std::uint32_t>(t, T::VT_EXTENTS_LIMIT, kExtents);
   set_field<std::uint32_t>(t, T::VT_ENTRIES_LIMIT, kEntries);
+  set_field<std::uint64_t>(t, T::VT_INDEX_LIMIT, 1 << kLog2Cells);
   set_field<std::uint64_t>(t, T::VT_HEAP_LIMIT, kHeapBytes);
 }
 
 void KilledInstance::map_catalog() {
   shorten_tables();
-  std::byte* const base = files_[0].mapping;
+  std::byte* const base = base_;
   const Catalog catalog = Catalog::open(name_, catalog_id_, Access::kReadOnly);
   const schema::CatalogTables& t = catalog.tables();
   add_table(base + t.root_offset(), sizeof(CatalogRoot));
@@ -156,20 +166,22 @@ void KilledInstance::map_session(std::uint64_t session) {
   std::byte* const base = map(segment.segment().name());
   const schema::SessionTables& t = *segment.segment().header().tables_as_SessionTables();
   add_table(base + t.control_offset(), sizeof(SessionControl));
-  add_table(base + t.leases_offset(), kPageSize);
-  add_table(base + t.extent_states_offset(), kPageSize);
-  add_table(base + t.returns_offset(), kPageSize);
+  add_table(base + t.leases_offset(), kPageSize, kSessionWords);
+  add_table(base + t.extent_states_offset(), kPageSize, kSessionWords);
+  add_table(base + t.returns_offset(), kPageSize, kSessionWords);
   lease_lengths_.push_back(
       reinterpret_cast<const std::uint64_t*>(base + t.control_offset() + offsetof(SessionControl, leases_committed)));
 }
 
-void KilledInstance::add_table(std::byte* begin, std::size_t bytes) {
+void KilledInstance::add_table(std::byte* begin, std::size_t bytes, std::size_t most_words) {
   kept_.push_back({begin, {begin, begin + bytes}});
-  tables_.push_back({reinterpret_cast<std::uint64_t*>(begin), bytes / sizeof(std::uint64_t)});
+  const std::size_t words = std::min(bytes / sizeof(std::uint64_t), most_words);
+  tables_.push_back({reinterpret_cast<std::uint64_t*>(begin), words});
 }
 
 void KilledInstance::restore() {
-  for (const File& file : files_) link(file.kept_path.c_str(), file.path.c_str());  // fails where it is still there
+  for (const std::string& segment : segments_)
+    kernel_.link(segment + kKept, segment);  // where it is not there any more
   for (const Kept& kept : kept_) std::memcpy(kept.at, kept.bytes.data(), kept.bytes.size());
 }
 

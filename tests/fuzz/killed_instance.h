@@ -1,5 +1,6 @@
 // What a killed broker left in /dev/shm, made by the product once and restored for every input: a catalog with tensors,
-// bundles, tombstones, pins and extents, an arena, and the segments of two sessions and an heir.
+// bundles, tombstones, pins and extents, an arena, and the segments of two sessions and an heir. /dev/shm is that of
+// the Kernel of simulation/, and the catalog's tables are made short: what is read again and again should not be empty.
 
 #ifndef TENSORBROKER_TESTS_FUZZ_KILLED_INSTANCE_H_
 #define TENSORBROKER_TESTS_FUZZ_KILLED_INSTANCE_H_
@@ -10,13 +11,13 @@
 #include <vector>
 
 #include "broker/store.h"
+#include "tests/fuzz/small_kernel.h"
 
 namespace tensorbroker::fuzz {
 
 class KilledInstance {
  public:
   KilledInstance();
-  ~KilledInstance();
   KilledInstance(const KilledInstance&) = delete;
   KilledInstance& operator=(const KilledInstance&) = delete;
 
@@ -36,12 +37,6 @@ class KilledInstance {
   bool is_length_of_leases(const std::uint64_t* word) const;
 
  private:
-  struct File {
-    std::string path;
-    std::string kept_path;  // another name of the same file, which nobody removes
-    std::byte* mapping = nullptr;
-    std::size_t bytes = 0;
-  };
   struct Kept {
     std::byte* at = nullptr;
     std::vector<std::byte> bytes;
@@ -49,15 +44,18 @@ class KilledInstance {
 
   void make();
   void shorten_tables();
+  void shorten_index(const Catalog& catalog);
   std::byte* map(const std::string& segment);
   void map_catalog();
   void map_session(std::uint64_t session);
-  void add_table(std::byte* begin, std::size_t bytes);
+  void add_table(std::byte* begin, std::size_t bytes, std::size_t most_words = 1 << 20);
 
+  SmallKernel kernel_;
   InstanceName name_;
   std::uint64_t catalog_id_ = 0;
+  std::byte* base_ = nullptr;  // of the catalog
   std::vector<std::uint64_t> sessions_;
-  std::vector<File> files_;
+  std::vector<std::string> segments_;  // of which each has another name, which nobody removes
   std::vector<Kept> kept_;
   std::vector<Table> tables_;
   std::vector<const std::uint64_t*> lease_lengths_;

@@ -28,7 +28,14 @@ inline void play_step(Choices& choices, World& world) {
     case 4:
       return world.lock(choose_session(choices, world));
     case 5:
-      return choices.below(4) == 3 ? world.die(choose_session(choices, world)) : world.punch();
+      switch (choices.below(4)) {
+        case 3:
+          return world.die(choose_session(choices, world));
+        case 2:
+          return world.pass(std::chrono::milliseconds(std::uint64_t{choices.byte()} * 100));
+        default:
+          return world.punch();
+      }
     case 6:
       return world.look(choose_session(choices, world));
     default: {
@@ -45,6 +52,7 @@ int play(const std::uint8_t* data, std::size_t size, Step&& step) {
   static std::unique_ptr<World> world;
   if (world == nullptr) world = std::make_unique<World>();
   Choices choices(data, size);
+  world->begin();
   for (int steps = 0; steps < kMostSteps && !choices.empty(); ++steps) step(choices, *world);
   if (!world->settle()) world.reset();
   return 0;

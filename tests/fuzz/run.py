@@ -22,10 +22,12 @@ CORPUS = ROOT / "tests" / "fuzz" / "corpus"
 CRASHES = BUILD / "crashes"
 SHARED_MEMORY = Path("/dev/shm")
 TARGETS = ("header", "segment", "control", "session", "ring", "index", "safetensors", "handle", "python")
-# The broker's own handlers meet the faults of truncated segments. Leaks are looked for once, at the end. What costs most
-# is left out: fake stacks, and long backtraces of each allocation (an input that is run again by itself has both).
+# The broker's own handlers meet the faults of truncated segments. Leaks are looked for once, at the end. What costs
+# most is left out: fake stacks, and backtraces of each allocation (an input that is run by itself has both). What is
+# freed is kept for about as long as an input lasts, and stays in the processor's cache.
 ASAN_OPTIONS = (
-    "handle_sigbus=0:detect_leaks=1:quarantine_size_mb=16:malloc_context_size=2:detect_stack_use_after_return=0"
+    "handle_sigbus=0:detect_leaks=1:detect_stack_use_after_return=0:malloc_context_size=1:"
+    "quarantine_size_mb=1:thread_local_quarantine_size_kb=64"
 )
 GRACE = 120  # seconds beyond its time after which a target is ended
 

@@ -1,5 +1,6 @@
 // A broker in this process, without its sockets: store, sessions, memory work and dispatch are the product's, put
-// together as daemon.cc does; the segments are real ones in /dev/shm. Two clients are attached from the beginning.
+// together as daemon.cc does, over the Kernel of simulation/: no system call, no other thread and no clock, so that an
+// input is quick and does the same each time. Two clients are attached from the beginning.
 //
 // One world serves many inputs: settle() undoes what an input did, by what clients and the broker can do, and checks
 // that nothing is left charged. Where it cannot be undone (a session ended) the world is to be made anew.
@@ -8,6 +9,7 @@
 #define TENSORBROKER_TESTS_FUZZ_WORLD_H_
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -18,6 +20,8 @@
 #include "broker/dispatch.h"
 #include "broker/truncated_sessions.h"
 #include "tests/fuzz/message_choices.h"
+#include "tests/fuzz/small_kernel.h"
+#include "tests/simulation/random.h"
 
 namespace tensorbroker::fuzz {
 
@@ -65,6 +69,8 @@ class World {
   void look(std::uint64_t session);
   // The broker punches what it wants to punch.
   void punch();
+  // Time goes by, and the broker does what is due.
+  void pass(std::chrono::milliseconds time);
 
   // The segment of a session, as its client may write it; nullptr where it is gone.
   SessionSegment* segment(std::uint64_t session);
@@ -74,6 +80,8 @@ class World {
   Facts& facts() { return facts_; }
   const Facts& facts() const { return facts_; }
 
+  // An input begins: what is left to chance is the same for each.
+  void begin() { random_ = simulation::Random(0); }
   // False: this world is of no further use.
   bool settle();
 
@@ -84,8 +92,10 @@ class World {
   };
 
   void sweep();
+  // Does one piece of what the loop and the page worker have to do; false where there is none.
+  bool work();
   void wait_for(const Sink& sink, std::size_t replies);
-  void attach_clients();
+  bool attach_clients();
   bool clients_are_whole() const;
   void end_guests();
   void take_returns();
@@ -96,8 +106,9 @@ class World {
   void restore_spares();
   void require_baseline();
 
+  SmallKernel kernel_;
+  simulation::Random random_{0};
   broker::EventLoop loop_;
-  std::shared_ptr<void> keeps_loop_;  // from stopping where it has nothing to do
   broker::TruncatedSessions truncated_;
   broker::Store store_;
   broker::SessionRegistry sessions_;

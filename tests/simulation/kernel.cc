@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "proto/limits.h"
@@ -27,7 +28,7 @@ Kernel* running = nullptr;
 class AddressSpace {
  public:
   static AddressSpace& get() {
-    static AddressSpace space;
+    static AddressSpace& space = *new AddressSpace;  // a kernel may end after it
     return space;
   }
   std::byte* take(std::uint64_t bytes) {
@@ -63,6 +64,11 @@ int error(int number) {
   return -1;
 }
 
+int file_without_pages() {
+  static const int fd = memfd_create("cut", MFD_CLOEXEC);
+  return fd;
+}
+
 }  // namespace
 
 struct Kernel::File {
@@ -72,16 +78,38 @@ struct Kernel::File {
   ~File() {
     if (memory == nullptr) return;
     empty(0, bytes);
+    if (is_cut) put_pages(0, bytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
     AddressSpace::get().give(memory, bytes);
   }
 
   void resize(std::uint64_t to) {
+    if (memory != nullptr) return to < length ? cut(to) : grow(to);
     memory = AddressSpace::get().take(to);
-    bytes = to;
+    bytes = length = to;
     pages.assign(to / kPageSize, false);
   }
-  void empty(std::uint64_t offset, std::uint64_t length) {
-    for (std::uint64_t page = offset / kPageSize; resident > 0 && page < (offset + length) / kPageSize; ++page) {
+  // Who touches what is cut off gets the SIGBUS that it gets in earnest.
+  void cut(std::uint64_t to) {
+    length = to;
+    if (to >= bytes) return;
+    const std::uint64_t rest = round_up_to_page(to);
+    empty(rest, bytes - rest);
+    std::memset(memory + to, 0, rest - to);
+    is_cut = true;
+    if (rest < bytes) put_pages(rest, bytes, MAP_SHARED, file_without_pages());
+  }
+  // No memory beyond what it had at first: nobody maps that.
+  void grow(std::uint64_t to) {
+    const std::uint64_t from = std::min(bytes, round_up_to_page(length));
+    const std::uint64_t until = std::min(bytes, round_up_to_page(to));
+    length = to;
+    if (is_cut && from < until) put_pages(from, until, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+  }
+  void put_pages(std::uint64_t from, std::uint64_t until, int flags, int fd) const {
+    if (mmap(memory + from, until - from, PROT_READ | PROT_WRITE, MAP_FIXED | flags, fd, 0) == MAP_FAILED) std::abort();
+  }
+  void empty(std::uint64_t offset, std::uint64_t count) {
+    for (std::uint64_t page = offset / kPageSize; resident > 0 && page < (offset + count) / kPageSize; ++page) {
       if (!pages[page]) continue;
       std::memset(memory + page * kPageSize, 0, kPageSize);
       pages[page] = false;
@@ -92,7 +120,9 @@ struct Kernel::File {
 
   std::uint64_t* used;
   std::byte* memory = nullptr;
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = 0;            // of its memory
+  std::uint64_t length = 0;           // as it was truncated
+  bool is_cut = false;                // or was once
   std::vector<bool> pages;            // that have memory
   std::uint64_t resident = 0;         // how many
   int locked_by_fd = 0;               // the broker's
@@ -201,11 +231,12 @@ int Kernel::close(int fd) {
 }
 
 int Kernel::truncate(int fd, std::uint64_t bytes) {
+  if (bytes > std::numeric_limits<std::int64_t>::max()) return error(EINVAL);
   find(fd)->file->resize(bytes);
   return 0;
 }
 
-std::int64_t Kernel::size_of(int fd) const { return static_cast<std::int64_t>(open_.at(fd).file->bytes); }
+std::int64_t Kernel::size_of(int fd) const { return static_cast<std::int64_t>(open_.at(fd).file->length); }
 
 void* Kernel::map(int fd) {
   if (fails(Fault::kNoAddresses)) {
@@ -237,13 +268,13 @@ int Kernel::lock(int fd) {
 std::int64_t Kernel::read(int fd, void* out, std::uint64_t bytes, std::uint64_t offset) {
   if (fails(Fault::kInterrupted)) return error(EINTR);
   const File& file = *find(fd)->file;
-  if (offset >= file.bytes) return 0;
-  bytes = std::min(bytes, file.bytes - offset);
+  if (offset >= file.length) return 0;
+  bytes = std::min(bytes, file.length - offset);
   auto* to = static_cast<std::byte*>(out);
   for (std::uint64_t done = 0; done < bytes;) {
     const std::uint64_t at = offset + done;
     const std::uint64_t part = std::min(bytes - done, kPageSize - at % kPageSize);
-    if (file.pages[at / kPageSize]) {
+    if (at < file.bytes && file.pages[at / kPageSize]) {
       std::memcpy(to + done, file.memory + at, part);
     } else {
       std::memset(to + done, 0, part);
@@ -266,6 +297,7 @@ int Kernel::reserve(int fd, std::uint64_t offset, std::uint64_t bytes) {
     return ENOSPC;
   }
   for (std::uint64_t page = offset / kPageSize; page < end; ++page) file.pages[page] = true;
+  if (offset + bytes > file.length) file.grow(offset + bytes);  // one that was cut
   file.resident += fresh / kPageSize;
   used_bytes_ += fresh;
   return 0;
@@ -284,6 +316,8 @@ int Kernel::unlink(std::string_view name) {
   files_.erase(at);
   return 0;
 }
+
+void Kernel::link(const std::string& name, const std::string& other) { files_.try_emplace(other, files_.at(name)); }
 
 std::vector<std::string> Kernel::names() const {
   std::vector<std::string> all;

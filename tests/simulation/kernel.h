@@ -35,7 +35,7 @@ class Kernel {
 
   // ---- the world around the broker
   std::uint64_t now_ns = 0;     // CLOCK_BOOTTIME and the steady clock
-  std::uint64_t wall_us = 0;    // since the epoch, at now_ns 0
+  std::uint64_t wall_us = 0;    // since the epoch, at now_ns 0; 0: the system's clock is the real one
   uid_t uid = 1000;             // of the broker and its clients
   std::uint64_t shm_bytes = 0;  // how large /dev/shm is
   std::uint64_t random_seed = 0;
@@ -52,6 +52,8 @@ class Kernel {
   void unlock(const std::string& segment, std::uint64_t process);
   bool is_locked_by_client(const std::string& segment) const;
   void end_process(std::uint64_t process);
+  // Another name of the same file, unless there is one of that name.
+  void link(const std::string& name, const std::string& other);
   // Whether all pages of the range have memory.
   bool has_pages(const std::string& segment, std::uint64_t offset, std::uint64_t bytes) const;
   std::size_t files() const { return files_.size(); }

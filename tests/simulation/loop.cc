@@ -23,7 +23,7 @@ broker::PageJobs* jobs_of_worker = nullptr;
 }  // namespace
 
 LoopWork& LoopWork::get() {
-  static LoopWork work;
+  static LoopWork& work = *new LoopWork;  // a loop may end after it
   return work;
 }
 

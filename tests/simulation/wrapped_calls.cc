@@ -258,7 +258,7 @@ std::chrono::steady_clock::time_point __wrap__ZNSt6chrono3_V212steady_clock3nowE
 
 std::chrono::system_clock::time_point __wrap__ZNSt6chrono3_V212system_clock3nowEv() {
   Kernel* const kernel = Kernel::current();
-  if (kernel == nullptr) return __real__ZNSt6chrono3_V212system_clock3nowEv();
+  if (kernel == nullptr || kernel->wall_us == 0) return __real__ZNSt6chrono3_V212system_clock3nowEv();
   return std::chrono::system_clock::time_point(std::chrono::microseconds(kernel->wall_us + kernel->now_ns / 1000));
 }
 
