@@ -15,7 +15,7 @@ void IdleExtents::set(std::uint64_t offset, std::uint64_t bytes) {
 }
 
 std::optional<IdleExtents::Idle> IdleExtents::due(std::uint64_t unoccupied, std::uint64_t occupied) const {
-  if (unoccupied <= occupied / kPart + kLeast || by_due_.empty()) return std::nullopt;
+  if (unoccupied <= occupied / kPart + std::max(kLeast, longest_) || by_due_.empty()) return std::nullopt;
   const auto [due, offset] = *by_due_.begin();
   if (due > placed_) return std::nullopt;
   return Idle{.offset = offset, .bytes = noted_.at(offset).bytes};

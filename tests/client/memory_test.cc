@@ -37,8 +37,8 @@ TEST_F(Memory, TheEndOfAnExtentGoesBackWhileATensorLiesInTheRest) {
   const Tensor kept = client_.put("kept", counting({5 * kElements}));
   EXPECT_EQ(client_.stats().counters.at("grants"), 1u);
   EXPECT_EQ(client_.stats().used, 8u * 4 * kElements);
-  for (int i = 0; i < 8; ++i) client_.put("other", counting({kElements}));
-  EXPECT_EQ(client_.stats().used, (5u + 2) * 4 * kElements);
+  for (int i = 0; i < 80; ++i) client_.put("other", counting({kElements}));
+  EXPECT_LE(client_.stats().used, (5u + 3) * 4 * kElements);
   EXPECT_EQ(values(kept), values(counting({5 * kElements})));
 }
 

@@ -144,7 +144,7 @@ class Model {
   void answered_publish(std::uint64_t session, const Request& r, const schema::ReplyItem& reply, Circumstances how);
   void answered_delete(std::uint64_t session, const Request& r, const schema::ReplyItem& reply, Errors& errors);
   void answered_grant(std::uint64_t session, const Request& r, const schema::ReplyItem& reply, Circumstances how);
-  bool may_be_cut(std::uint32_t extent, std::uint64_t keep) const;
+  bool may_be_cut(std::uint32_t extent, std::uint64_t keep);
   void answered_give_back(std::uint64_t session, const Request& r, const schema::ReplyItem& reply, Errors& errors);
   void answered_pin(std::uint64_t session, const Request& r, const schema::ReplyItem& reply, Errors& errors);
   void answered_unpin(std::uint64_t session, const Request& r);

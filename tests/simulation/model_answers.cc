@@ -242,16 +242,18 @@ void Model::answered_grant(std::uint64_t session, const Request& r, const schema
   require(used() <= store_->options().capacity, "no more is granted than the capacity", session);
 }
 
-bool Model::may_be_cut(std::uint32_t id, std::uint64_t keep) const {
+bool Model::may_be_cut(std::uint32_t id, std::uint64_t keep) {
+  if (keep == 0) return true;
   const Range& range = extents_.at(id).range;
-  return keep == 0 ||
-         (keep % kPageSize == 0 && keep < range.bytes && !overlaps_block({range.offset + keep, range.bytes - keep}));
+  if (keep % kPageSize != 0 || keep >= range.bytes) return false;
+  const Range end{range.offset + keep, range.bytes - keep};
+  if (overlaps_block(end)) observe_freed();
+  observe_taken();
+  return !overlaps_block(end);
 }
 
 void Model::answered_give_back(std::uint64_t session, const Request& r, const schema::ReplyItem& reply,
                                Errors& errors) {
-  observe_freed();
-  observe_taken();
   const std::set<std::uint32_t> distinct(r.extents.begin(), r.extents.end());
   bool is_sound = distinct.size() == r.extents.size() && (r.keeps.empty() || r.keeps.size() == r.extents.size());
   for (std::size_t i = 0; i < r.extents.size() && is_sound; ++i) {
