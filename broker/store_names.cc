@@ -189,7 +189,7 @@ std::uint64_t Store::publish(std::uint64_t id, std::uint64_t sequence, const Pub
   Mutation m{.kind = IntentKind::kPublish,
              .cell = place.cell,
              .cell_value = named ? make_cell(hash, p.entry) : 0,
-             .beginnings = beginnings_of(p.name),
+             .beginnings = place.entry == kNoEntry ? beginnings_of(p.name) : 0,
              .entry = p.entry,
              .generation = generation,
              .session_slot = session.record,

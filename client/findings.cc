@@ -52,7 +52,7 @@ bool Findings::comes_before(const Place& a, const Place& b) {
   const Finding& next = *places_[at + kFurther].finding;
   __builtin_prefetch(next.name.data());
   __builtin_prefetch(next.entry.record.header.data());
-  __builtin_prefetch(&next.described);
+  __builtin_prefetch(static_cast<const void*>(&next.described));
 }
 
 std::vector<Info> Findings::in_order(const Describer& describe) {

@@ -23,14 +23,20 @@ namespace tensorbroker {
 // Of a name, or of a prefix: those of a prefix are among those of each name that begins with it.
 constexpr std::uint64_t beginnings_of(std::string_view text) noexcept {
   constexpr std::uint64_t kGoldenRatio = 0x9e3779b97f4a7c15;
+  constexpr std::size_t kAllUpTo = 64;
   std::uint64_t word = 0;
   std::uint64_t hash = 0;
+  std::size_t bytes = 0;
+  const auto hash_one_more = [&] { hash = (hash + static_cast<unsigned char>(text[bytes++])) * kGoldenRatio; };
+  const auto set_bit_in = [&](std::size_t turn) { word |= std::uint64_t{1} << (turn % 8 * 8 + (hash >> 61)); };
   const std::size_t longest = std::min(text.size(), kMaxNameBytes);
-  for (std::size_t bytes = 1; bytes <= longest; ++bytes) {
-    hash = (hash + static_cast<unsigned char>(text[bytes - 1])) * kGoldenRatio;
-    const std::size_t every = bytes <= 64 ? 1 : 8;
-    if (bytes % every != 0) continue;
-    word |= std::uint64_t{1} << (bytes / every % 8 * 8 + (hash >> 61));
+  while (bytes < std::min(longest, kAllUpTo)) {
+    hash_one_more();
+    set_bit_in(bytes);
+  }
+  while (bytes < longest) {
+    hash_one_more();
+    if (bytes % 8 == 0) set_bit_in(bytes / 8);
   }
   return word;
 }

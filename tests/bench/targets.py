@@ -142,10 +142,9 @@ SCALE = [
            MEMORY_PER_TENSOR, "≤", 256, "bytes", "an entry, two index cells"),
     Target("Scale", "list of the 10,000 names with a prefix, of a million",
            of("cpp/list_10000_of_a_million"), "≤", 10 * MS, "time", "the copying of 10,000 names",
-           "A listing passes over the index (2 ms) and looks at each of a million names without a lease: an entry and "
-           "the begin of its record, some 35 ns each with 64 under way at once. The 10,000 that match cost 1 to 3 us "
-           "each, most of it the memory of their descriptions. It would take what tells prefixes apart in the index "
-           "itself, which no publication pays for now."),
+           "A listing passes over one word for each cell of the index, which lets by one name in some hundreds that has "
+           "another prefix, more of long names (1.3 ms). Each of the 10,000 that match is copied at a glance, sorted and "
+           "described: some 0.4 us, a third of which is fresh memory, and page faults, for what is returned."),
     Target("Scale", "from a broker's SIGKILL to a put's return, with a million",
            of("cpp/kill_to_put/1000000"), "≤", 2000 * MS, "time", "one pass over the catalog"),
     Target("Scale", "the longest call of another client while they are put",

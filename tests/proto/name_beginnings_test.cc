@@ -45,7 +45,7 @@ double wrong_looks(const std::string& before, const std::string& digits, const s
     const std::string number = std::to_string(100'000 + i).substr(1);
     if (number.starts_with(digits)) continue;
     ++others;
-    wrong += may_begin(before + number + after, before + digits) ? 1 : 0;
+    wrong += may_begin(std::string(before).append(number).append(after), before + digits) ? 1 : 0;
   }
   return static_cast<double>(wrong) / others;
 }
