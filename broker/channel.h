@@ -3,8 +3,6 @@
 #ifndef TENSORBROKER_BROKER_CHANNEL_H_
 #define TENSORBROKER_BROKER_CHANNEL_H_
 
-#include <flatbuffers/flatbuffers.h>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +30,7 @@ class Channel {
 
   // Queues one frame, and descriptors that go along with it. Closes the connection instead where its peer reads too
   // slowly.
-  virtual void send(const flatbuffers::FlatBufferBuilder& message, std::vector<SegmentFile> along, Transport way) = 0;
+  virtual void send(std::span<const std::byte> message, std::vector<SegmentFile> along, Transport way) = 0;
   // Requests come through these rings as well from now on. They must be mapped until close().
   virtual void use_rings(const CommandRings& rings) = 0;
   // Sends what is queued, as far as the peer takes it at once, and closes. Its handler hears closed() once, later.

@@ -51,14 +51,14 @@ void Connection::read() {
 
 void Connection::ask_for_turn() { turns_.ask(peer_.pid, shared_from_this()); }
 
-void Connection::take_turn() {
+void Connection::take_turn(Deadline ends) {
   if (closed_) return;
-  if (bytes_.empty() && !frame_is_whole()) return receive();
-  handle_bytes();
+  if (bytes_.empty() && !frame_is_whole()) return receive(ends);
+  handle_bytes(ends);
   if (bytes_.empty()) rest_ = {};
 }
 
-void Connection::receive() {
+void Connection::receive(Deadline turn_ends) {
   // One for all connections: each takes what it has read before another one reads.
   static std::array<std::byte, kReadBytes> buffer;
   iovec part{buffer.data(), buffer.size()};
@@ -71,15 +71,15 @@ void Connection::receive() {
   // There is no room for descriptors above, so the kernel closed those that came, and says that something was cut off.
   if ((message.msg_flags & MSG_CTRUNC) != 0) return close("it sent descriptors along, which no message has");
   bytes_ = {buffer.data(), static_cast<std::size_t>(bytes)};
-  handle_bytes();
+  handle_bytes(turn_ends);
   rest_.assign(bytes_.begin(), bytes_.end());
   bytes_ = rest_;
 }
 
 // Takes what came until the turn is over; the rest is taken in the next, before more is read.
-void Connection::handle_bytes() {
+void Connection::handle_bytes(Deadline turn_ends) {
   try {
-    bytes_ = take(bytes_);
+    bytes_ = take(bytes_, turn_ends);
   } catch (const ProtocolError& e) {
     close(e.what());
   }
@@ -93,8 +93,7 @@ void Connection::handle_bytes() {
 }
 
 // Cuts the bytes apart and has whole frames handled. Returns what it left when the turn was over.
-std::span<const std::byte> Connection::take(std::span<const std::byte> bytes) {
-  const Deadline turn_ends = Deadline::clock::now() + Turns::kLength;
+std::span<const std::byte> Connection::take(std::span<const std::byte> bytes, Deadline turn_ends) {
   if (frame_is_whole() && !handle_frame(turn_ends)) return bytes;
   while (!bytes.empty() && !closed_) {
     if (frame_bytes_ == 0 && !take_length(bytes)) break;
@@ -156,11 +155,10 @@ void Connection::use_rings(const CommandRings& rings) {
                                             });
 }
 
-void Connection::send(const flatbuffers::FlatBufferBuilder& message, std::vector<SegmentFile> along, Transport way) {
+void Connection::send(std::span<const std::byte> message, std::vector<SegmentFile> along, Transport way) {
   if (closed_) return;
-  const auto bytes = std::as_bytes(std::span(message.GetBufferPointer(), message.GetSize()));
-  if (way == Transport::kRing && along.empty() && send_by_ring(bytes)) return;
-  queue(bytes, std::move(along));
+  if (way == Transport::kRing && along.empty() && send_by_ring(message)) return;
+  queue(message, std::move(along));
 }
 
 // False where there is no room, or its client sleeps at the socket.

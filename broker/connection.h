@@ -46,7 +46,7 @@ class Connection final : public Channel, public TakesTurns, public std::enable_s
   // Begins to read. The handler must outlive its on_closed().
   void start(std::shared_ptr<ChannelHandler> handler);
 
-  void send(const flatbuffers::FlatBufferBuilder& message, std::vector<SegmentFile> along, Transport way) override;
+  void send(std::span<const std::byte> message, std::vector<SegmentFile> along, Transport way) override;
   void use_rings(const CommandRings& rings) override;
   void close(const std::string& reason) override;
   Peer peer() const noexcept override { return peer_; }
@@ -61,11 +61,11 @@ class Connection final : public Channel, public TakesTurns, public std::enable_s
   };
 
   void read();
-  void take_turn() override;
+  void take_turn(Deadline ends) override;
   void ask_for_turn();
-  void receive();
-  void handle_bytes();
-  std::span<const std::byte> take(std::span<const std::byte> bytes);
+  void receive(Deadline turn_ends);
+  void handle_bytes(Deadline turn_ends);
+  std::span<const std::byte> take(std::span<const std::byte> bytes, Deadline turn_ends);
   bool take_length(std::span<const std::byte>& bytes);
   bool handle_frame(Deadline turn_ends);
   bool frame_is_whole() const noexcept { return frame_bytes_ != 0 && frame_.size() == frame_bytes_; }

@@ -103,9 +103,9 @@ void Dispatch::begin_message(std::span<const std::byte> frame, Transport way) {
   auto& reply = in_progress_.at(static_cast<std::size_t>(way)).reply;
   // The reply may outlive this object and its channel.
   if (reply == nullptr || reply.use_count() > 1) {
-    reply =
-        std::make_shared<Reply>([weak = weak_channel_](const Builder& b, std::vector<SegmentFile> along, Transport to) {
-          if (const auto channel = weak.lock()) channel->send(b, std::move(along), to);
+    reply = std::make_shared<Reply>(
+        [weak = weak_channel_](std::span<const std::byte> message, std::vector<SegmentFile> along, Transport to) {
+          if (const auto channel = weak.lock()) channel->send(message, std::move(along), to);
         });
   }
   const bool silent = std::all_of(items.begin(), items.end(), is_of(schema::Request::Ring));
@@ -205,12 +205,14 @@ std::optional<SegmentFile> Dispatch::file_for_member(std::uint64_t session) cons
 
 void Dispatch::serve(const Item& item, std::uint64_t sequence, const std::shared_ptr<Reply>& reply, std::size_t index) {
   if (looks_at_what_is_kept(item.body_type()) && services_.is_put_off()) services_.store.reclaim_if_due();
+  if (const auto* request = item.body_as_Publish()) return publish(*request, sequence, *reply, index);
+  if (const auto* request = item.body_as_Delete()) return remove(*request, sequence, *reply, index);
   if (const auto* request = item.body_as_Grant()) return grant(*request, reply, index);
   if (const auto* request = item.body_as_Stop()) return stop(*request, reply, index);
-  reply->set(index, handle(item, sequence, reply->builder()));
+  reply->set(index, handle(item, reply->builder()));
 }
 
-Answer Dispatch::handle(const Item& item, std::uint64_t sequence, Builder& b) {
+Answer Dispatch::handle(const Item& item, Builder& b) {
   Store& store = services_.store;
   switch (item.body_type()) {
     case schema::Request::Hello:
@@ -220,10 +222,6 @@ Answer Dispatch::handle(const Item& item, std::uint64_t sequence, Builder& b) {
     case schema::Request::GiveBack:
       store.give_back(session_, span_of(item.body_as_GiveBack()->extents()), span_of(item.body_as_GiveBack()->keep()));
       return done(b);
-    case schema::Request::Publish:
-      return publish(*item.body_as_Publish(), sequence, b);
-    case schema::Request::Delete:
-      return remove(*item.body_as_Delete(), sequence, b);
     case schema::Request::Pin: {
       const Pinned pinned = pin(*item.body_as_Pin());
       return answer(schema::CreatePinned(b, pinned.entry, pinned.generation));
@@ -325,7 +323,7 @@ Answer Dispatch::locked(Builder& builder) {
   return result;
 }
 
-Answer Dispatch::publish(const schema::Publish& request, std::uint64_t sequence, Builder& builder) {
+void Dispatch::publish(const schema::Publish& request, std::uint64_t sequence, Reply& reply, std::size_t item) {
   if (request.name() != nullptr) check_name(view_of(request.name()));
   const AlignedCopy header(span_of(request.header()));
   const std::uint64_t generation = services_.store.publish(session_, sequence,
@@ -345,20 +343,20 @@ Answer Dispatch::publish(const schema::Publish& request, std::uint64_t sequence,
   } catch (const Error& e) {
     spdlog::debug("session {} gets no spare: {}", session_, e.what());
   }
-  return answer(schema::CreatePublished(builder, generation, spare));
+  reply.set_published(item, generation, spare);
 }
 
-Answer Dispatch::remove(const schema::Delete& request, std::uint64_t sequence, Builder& builder) {
+void Dispatch::remove(const schema::Delete& request, std::uint64_t sequence, Reply& reply, std::size_t item) {
   check_name(view_of(request.name()));
   try {
     services_.store.remove(session_, sequence, view_of(request.name()), request.generation());
-    return done(builder);
   } catch (const ReplacedError& e) {
-    Answer refused = count(builder, e.generation());
+    Answer refused = count(reply.builder(), e.generation());
     refused.error = e.code();
     refused.message = e.what();
-    return refused;
+    return reply.set(item, std::move(refused));
   }
+  reply.set_done(item);
 }
 
 Pinned Dispatch::pin(const schema::Pin& request) {

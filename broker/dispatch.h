@@ -43,14 +43,12 @@ class Dispatch final : public ChannelHandler {
 
   void serve(const Item& item, std::uint64_t sequence, const std::shared_ptr<Reply>& reply, std::size_t index);
   // Each returns the answer, its body written, or throws the error that is to be answered.
-  Answer handle(const Item& item, std::uint64_t sequence, Builder& builder);
+  Answer handle(const Item& item, Builder& builder);
   pid_t pid_of(const schema::Hello& hello) const;
   Answer hello(const schema::Hello& hello, Builder& builder);
   Answer resume(const schema::Hello& hello, Builder& builder);
   Answer welcome(bool resumed, Builder& builder) const;
   Answer locked(Builder& builder);
-  Answer publish(const schema::Publish& request, std::uint64_t sequence, Builder& builder);
-  Answer remove(const schema::Delete& request, std::uint64_t sequence, Builder& builder);
   Pinned pin(const schema::Pin& request);
   Answer spares(const schema::Spares& request, Builder& builder);
   void check_may(const Item& item) const;
@@ -60,6 +58,8 @@ class Dispatch final : public ChannelHandler {
   Answer next_heir(const schema::NextHeir& request, Builder& builder);
 
   // Those that answer on their own, now or later.
+  void publish(const schema::Publish& request, std::uint64_t sequence, Reply& reply, std::size_t item);
+  void remove(const schema::Delete& request, std::uint64_t sequence, Reply& reply, std::size_t item);
   void grant(const schema::Grant& request, const std::shared_ptr<Reply>& reply, std::size_t item);
   void stop(const schema::Stop& request, const std::shared_ptr<Reply>& reply, std::size_t item);
 

@@ -13,6 +13,13 @@ void FairQueue::push(Owner owner, Turn turn) {
   wait(account);
 }
 
+void FairQueue::begin(Owner owner) {
+  running_ = &accounts_[owner];
+  running_->clock = std::max(running_->clock, clock_);
+  clock_ = running_->clock;
+  is_running_ = true;
+}
+
 FairQueue::Turn FairQueue::pop() {
   std::pop_heap(waiting_.begin(), waiting_.end(), std::greater<>());
   const Place next = waiting_.back();

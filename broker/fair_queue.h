@@ -23,8 +23,10 @@ namespace tensorbroker::broker {
 
 class TakesTurns {
  public:
+  using Deadline = std::chrono::steady_clock::time_point;
+
   virtual ~TakesTurns() = default;
-  virtual void take_turn() = 0;
+  virtual void take_turn(Deadline ends) = 0;
 };
 
 class FairQueue {
@@ -41,6 +43,8 @@ class FairQueue {
   std::size_t owners() const noexcept { return accounts_.size(); }
 
   void push(Owner owner, Turn turn);
+  // Has one begin who need not wait: the same as push() and pop(), without a turn to keep. REQUIRES: empty().
+  void begin(Owner owner);
   // The next turn; not to be called when empty(). finish() follows, before the next pop().
   Turn pop();
   // The turn is over and was of this cost; not before does its owner wait for another one.

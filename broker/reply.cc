@@ -1,5 +1,7 @@
 #include "broker/reply.h"
 
+#include "broker/plain_reply.h"
+
 namespace tensorbroker::broker {
 
 Answer error_answer(const std::exception_ptr& error) {
@@ -29,12 +31,29 @@ void Reply::set(std::size_t item, Answer answer) {
   if (--missing_ == 0 && way_) send();
 }
 
+void Reply::set_done(std::size_t item) {
+  if (answers_.size() > 1) return set(item, answer(schema::CreateDone(builder_)));
+  write_done(sequence_, &plain_);
+  send_plain();
+}
+
+void Reply::set_published(std::size_t item, std::uint64_t generation, EntryId spare) {
+  if (answers_.size() > 1) return set(item, answer(schema::CreatePublished(builder_, generation, spare)));
+  write_published(sequence_, generation, spare, &plain_);
+  send_plain();
+}
+
+void Reply::send_plain() {
+  missing_ = 0;
+  if (way_) send_(plain_, {}, *way_);
+}
+
 void Reply::send() {
   std::vector<SegmentFile> along;
   for (auto& [item, file] : along_) along.push_back(std::move(file));
   builder_.Finish(schema::CreateReplyMessage(builder_, sequence_, builder_.CreateVector(answers_),
                                              static_cast<std::uint8_t>(along.size())));
-  send_(builder_, std::move(along), *way_);
+  send_(std::as_bytes(std::span(builder_.GetBufferPointer(), builder_.GetSize())), std::move(along), *way_);
   if (builder_.GetSize() > kMostKept) builder_.Reset();
 }
 

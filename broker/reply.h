@@ -15,12 +15,14 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "broker/channel.h"
 #include "broker/segment_file.h"
+#include "proto/catalog_layout.h"
 #include "proto/schema/control_generated.h"
 
 namespace tensorbroker::broker {
@@ -47,7 +49,7 @@ class Reply {
  public:
   using Builder = flatbuffers::FlatBufferBuilder;
   // Gets the message, what goes along with it, and the way that it is to take.
-  using Send = std::function<void(const Builder&, std::vector<SegmentFile> along, Transport)>;
+  using Send = std::function<void(std::span<const std::byte>, std::vector<SegmentFile> along, Transport)>;
 
   explicit Reply(Send send) : send_(std::move(send)) {}
 
@@ -59,17 +61,22 @@ class Reply {
   Builder& builder() noexcept { return builder_; }
   // Each item is answered once.
   void set(std::size_t item, Answer answer);
+  // What nearly every reply of a burst says, of one item alone: that takes no builder.
+  void set_done(std::size_t item);
+  void set_published(std::size_t item, std::uint64_t generation, EntryId spare);
 
  private:
   // A message as large as this is rare, and not to keep its memory.
   static constexpr std::size_t kMostKept = 16 * 1024;
 
   void send();
+  void send_plain();
 
   const Send send_;
   Builder builder_;
   std::vector<flatbuffers::Offset<schema::ReplyItem>> answers_;
   std::map<std::size_t, SegmentFile> along_;  // by item
+  std::vector<std::byte> plain_;              // a message that took no builder
   std::uint64_t sequence_ = 0;
   std::size_t missing_ = 0;
   std::optional<Transport> way_;

@@ -25,7 +25,7 @@ void RequestRing::heard_by_socket() {
 
 void RequestRing::heard(Clock::time_point now) {
   in_a_row_ = now - std::exchange(last_heard_, now) <= RingWatch::kBurst ? in_a_row_ + 1 : 1;
-  watch_.heard(shared_from_this(), in_a_row_);
+  watch_.heard(*this, in_a_row_);
 }
 
 // Asks for a turn where there is something to hear.
@@ -54,18 +54,17 @@ bool RequestRing::end_watch() {
   return !watched_;
 }
 
-void RequestRing::take_turn() {
+void RequestRing::take_turn(Deadline ends) {
   asked_ = false;
-  const Deadline turn_ends = Deadline::clock::now() + Turns::kLength;
   Deadline now{};
   try {
     do {
       // The handler may close this ring, and keeps itself meanwhile.
       const auto handler = handler_;
       if (handler == nullptr || (frame_.empty() && !next_frame())) break;
-      if (handler->on_frame(frame_, Transport::kRing, turn_ends)) frame_.clear();
+      if (handler->on_frame(frame_, Transport::kRing, ends)) frame_.clear();
       now = Deadline::clock::now();
-    } while (now < turn_ends);
+    } while (now < ends);
   } catch (const ProtocolError& e) {
     return fail_(e.what());
   }

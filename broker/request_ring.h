@@ -50,7 +50,7 @@ class RequestRing final : public TakesTurns, public std::enable_shared_from_this
   Clock::time_point last_heard() const noexcept { return last_heard_; }
 
  private:
-  void take_turn() override;
+  void take_turn(Deadline ends) override;
   void look();
   void heard(Clock::time_point now);
   bool next_frame();

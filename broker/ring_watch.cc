@@ -7,15 +7,15 @@
 namespace tensorbroker::broker {
 namespace {
 
-// How long descriptors go unlooked at while rings are quiet.
+// How long descriptors go unlooked at while rings are looked at: a look at them costs as much as a request does.
 constexpr std::chrono::microseconds kLook{2};
 // No turn and no look at the descriptors takes as long: this process was put aside.
 constexpr std::chrono::microseconds kPutAside{500};
 
 }  // namespace
 
-void RingWatch::heard(const std::shared_ptr<RequestRing>& ring, unsigned in_a_row) {
-  if (ring->is_watched()) {
+void RingWatch::heard(RequestRing& ring, unsigned in_a_row) {
+  if (ring.is_watched()) {
     paid_ = true;
     spinning_.paid();
     if (has_left_) leaving_.paid();
@@ -24,9 +24,9 @@ void RingWatch::heard(const std::shared_ptr<RequestRing>& ring, unsigned in_a_ro
   const auto now = Clock::now();
   if (in_a_row < 2 || rings_.size() >= kMostRings) return;
   if (!has_processors_to_spare() || !spinning_.allows(now)) return;
-  if (!sits_apart(*ring, in_a_row, now)) return;
-  ring->begin_watch();
-  rings_.push_back(ring);
+  if (!sits_apart(ring, in_a_row, now)) return;
+  ring.begin_watch();
+  rings_.push_back(ring.shared_from_this());
   if (looking_) return;
   last_look_ = Clock::now();  // to leave may have been to wait for another processor: that is not being put aside
   paid_ = false;
@@ -63,8 +63,8 @@ void RingWatch::look_soon() {
 void RingWatch::look() {
   const auto now = Clock::now();
   const bool was_put_aside = now - std::exchange(last_look_, now) > kPutAside;
-  look_at_all();
-  drop_quiet(was_put_aside ? Clock::duration::zero() : kBurst);
+  look_at_all(now);
+  drop_quiet(was_put_aside ? Clock::time_point::max() : now - kBurst);
   looking_ = false;
   run_waiting(rings_.empty() ? Clock::time_point::max() : now);
   if (!rings_.empty()) return look_soon();
@@ -78,22 +78,25 @@ void RingWatch::look() {
   turns_.catch_up();
 }
 
-// Until one had something to say, or the descriptors are due: then there is time for what was put off.
-void RingWatch::look_at_all() {
-  const auto until = Clock::now() + kLook;
+// Until the descriptors are due, or somebody waits for a turn. Where none had anything to say there is time for what
+// was put off.
+void RingWatch::look_at_all(Clock::time_point now) {
+  const auto until = now + kLook;
+  bool any_at_all = false;
   do {
     bool any = false;
     for (const auto& ring : rings_) any |= ring->look_now();
-    if (any) return;
-    pause_core();
+    if (turns_.somebody_waits()) return;
+    if (!any) pause_core();
+    any_at_all |= any;
   } while (Clock::now() < until);
-  turns_.catch_up();
+  if (!any_at_all) turns_.catch_up();
 }
 
-void RingWatch::drop_quiet(Clock::duration quiet) {
-  const auto quiet_since = Clock::now() - quiet;
+// Those from which nothing came since then.
+void RingWatch::drop_quiet(Clock::time_point since) {
   std::erase_if(rings_, [&](const auto& ring) {
-    return ring->is_closed() || (ring->last_heard() <= quiet_since && ring->end_watch());
+    return ring->is_closed() || (ring->last_heard() <= since && ring->end_watch());
   });
 }
 

@@ -40,7 +40,7 @@ class RingWatch {
       : loop_(loop), turns_(turns), leave_(std::move(leave)) {}
 
   // A request came from this ring's client, the last of so many within kBurst of each other.
-  void heard(const std::shared_ptr<RequestRing>& ring, unsigned in_a_row);
+  void heard(RequestRing& ring, unsigned in_a_row);
 
   // Has a task that is not urgent make way for those whose rings are looked at: it runs so much later, or once none is
   // looked at if that is sooner; at once where none is. One task at a time: REQUIRES that the one before it has run.
@@ -51,8 +51,8 @@ class RingWatch {
   bool sits_apart(const RequestRing& ring, unsigned in_a_row, Clock::time_point now);
   void look_soon();
   void look();
-  void look_at_all();
-  void drop_quiet(Clock::duration quiet);
+  void look_at_all(Clock::time_point now);
+  void drop_quiet(Clock::time_point since);
   void run_waiting(Clock::time_point now);
 
   EventLoop& loop_;

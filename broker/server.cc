@@ -38,8 +38,8 @@ int spare_descriptor() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
 // Answers what the newcomer has not asked yet, as far as its socket takes it, so that it learns why it is refused.
 void tell(int socket, const std::exception_ptr& why) {
-  Reply reply([socket](const flatbuffers::FlatBufferBuilder& message, const std::vector<SegmentFile>&, Transport) {
-    const auto frame = framed(std::as_bytes(std::span(message.GetBufferPointer(), message.GetSize())));
+  Reply reply([socket](std::span<const std::byte> message, const std::vector<SegmentFile>&, Transport) {
+    const auto frame = framed(message);
     [[maybe_unused]] const ssize_t sent = ::send(socket, frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   });
   reply.begin(0, 1, Transport::kSocket);
@@ -114,7 +114,7 @@ class Server::Acceptor::Newcomer : public TakesTurns {
  public:
   Newcomer(std::shared_ptr<Acceptor> acceptor, Protocol::socket socket)
       : acceptor_(std::move(acceptor)), socket_(std::move(socket)) {}
-  void take_turn() override {
+  void take_turn(Deadline /*ends*/) override {
     if (!acceptor_->acceptor.is_open()) return;
     acceptor_->accepted(std::move(socket_));
     acceptor_->rings.make_way(kBetweenNewcomers, [acceptor = acceptor_] { acceptor->accept(); });

@@ -18,14 +18,19 @@ std::chrono::nanoseconds used_by_this_thread() noexcept {
 void Turns::ask(pid_t process, FairQueue::Turn turn) {
   queue_.push(static_cast<FairQueue::Owner>(process), std::move(turn));
   if (std::exchange(running_, true)) return;
-  loop_.post([this] { next(false); });
+  loop_.post([this] { next(); });
 }
 
-void Turns::take(pid_t process, FairQueue::Turn turn) {
-  if (running_) return ask(process, std::move(turn));
-  queue_.push(static_cast<FairQueue::Owner>(process), std::move(turn));
+void Turns::take(pid_t process, const FairQueue::Turn& turn) {
+  if (running_) return ask(process, turn);
+  queue_.begin(static_cast<FairQueue::Owner>(process));
   running_ = true;
-  next(true);
+  run(*turn, true);
+}
+
+void Turns::next() {
+  const FairQueue::Turn turn = queue_.pop();
+  run(*turn, false);
 }
 
 void Turns::follow_up() {
@@ -52,20 +57,19 @@ void Turns::end_turn(bool more_is_looked_for) {
 
 // Asking for processor time takes two system calls, which one whom nobody waits for need not pay for: the time that
 // passed tells enough, unless this process was put aside, and then it is no longer than a turn.
-void Turns::next(bool more_is_looked_for) {
+void Turns::run(TakesTurns& turn, bool more_is_looked_for) {
   using Clock = std::chrono::steady_clock;
-  const FairQueue::Turn turn = queue_.pop();
   const bool others_wait = !queue_.empty();
-  const auto begin = Clock::now();
   const auto before = others_wait ? used_by_this_thread() : FairQueue::Cost::zero();
+  const auto begin = Clock::now();
   in_turn_ = true;
-  turn->take_turn();
+  turn.take_turn(begin + kLength);
   end_turn(more_is_looked_for);
   const FairQueue::Cost used =
       others_wait ? used_by_this_thread() - before : std::min<FairQueue::Cost>(Clock::now() - begin, kLength);
   queue_.finish(used);
   running_ = !queue_.empty();
-  if (running_) loop_.post([this] { next(false); });
+  if (running_) loop_.post([this] { next(); });
 }
 
 }  // namespace tensorbroker::broker

@@ -3,8 +3,9 @@
 // Shared by the processor time that they used (not by time that passed: this process may have waited for a processor
 // itself; who is alone is charged that, up to a turn's length), and by process: many connections of one process have
 // one connection's share. Between two turns the loop looks at its descriptors, so that who comes anew waits for the
-// turn that is running and no other. What follows from turns (housekeeping.h) is done once for several, while others
-// wait or are looked for. On the loop's thread.
+// turn that is running and no other; those whose rings are looked at (ring_watch.h) may have several in between, for
+// two microseconds as long as nobody waits. What follows from turns (housekeeping.h) is done once for several, while
+// others wait or are looked for. On the loop's thread.
 
 #ifndef TENSORBROKER_BROKER_TURNS_H_
 #define TENSORBROKER_BROKER_TURNS_H_
@@ -34,18 +35,21 @@ class Turns {
   void ask(pid_t process, FairQueue::Turn turn);
   // The same, at once where nobody waits, for one who looks for the next turn too. What follows is put off until he
   // says that he finds none, by catch_up().
-  void take(pid_t process, FairQueue::Turn turn);
+  void take(pid_t process, const FairQueue::Turn& turn);
 
   // Asks for what follows: from within a turn it comes after this one, or a later one if others wait or are looked for;
   // else at once.
   void follow_up();
+  // Whether somebody has asked for a turn that he has not had yet. (To be asked between turns.)
+  bool somebody_waits() const noexcept { return running_; }
   // Does what was put off, if anything was.
   void catch_up();
   // Whether something follows that was put off.
   bool is_behind() const noexcept { return is_behind_; }
 
  private:
-  void next(bool more_is_looked_for);
+  void next();
+  void run(TakesTurns& turn, bool more_is_looked_for);
   void end_turn(bool more_is_looked_for);
   void do_follow_up();
 

@@ -77,23 +77,21 @@ class BasicRingWriter {
     const std::uint64_t words = words_of_frame(frame.size());
     if (used > ring_.limit || ring_.limit - used < words) return Written::kNoRoom;
     ring_.word(tail_).store(frame.size(), std::memory_order_relaxed);
-    std::uint64_t at = tail_ + 1;
+    auto put = [ring = ring_, at = tail_](std::span<const std::byte> bytes) mutable {
+      std::uint64_t word = 0;
+      std::memcpy(&word, bytes.data(), bytes.size());
+      ring.word(++at).store(word, std::memory_order_relaxed);
+    };
     for (; frame.size() >= sizeof(std::uint64_t); frame = frame.subspan(sizeof(std::uint64_t))) {
-      put(at++, frame.first(sizeof(std::uint64_t)));
+      put(frame.first<sizeof(std::uint64_t)>());
     }
-    if (!frame.empty()) put(at, frame);
+    if (!frame.empty()) put(frame);
     tail_ += words;
     ring_.tail->store(tail_, std::memory_order_seq_cst);
     return ring_.asleep->load(std::memory_order_seq_cst) != 0 ? Written::kUnseen : Written::kSeen;
   }
 
  private:
-  void put(std::uint64_t at, std::span<const std::byte> bytes) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, bytes.data(), bytes.size());
-    ring_.word(at).store(word, std::memory_order_relaxed);
-  }
-
   BasicCommandRing<W> ring_;
   std::uint64_t tail_ = 0;
 };
@@ -130,12 +128,15 @@ class BasicRingReader {
     if (bytes == 0 || bytes > (there - 1) * sizeof(std::uint64_t)) return Read::kMalformed;
     const std::uint64_t words = words_of_frame(bytes);
     frame->resize(bytes);
-    std::uint64_t at = head_ + 1;
+    auto get = [ring = ring_, at = head_](std::span<std::byte> part) mutable {
+      const std::uint64_t word = ring.word(++at).load(std::memory_order_relaxed);
+      std::memcpy(part.data(), &word, part.size());
+    };
     std::span<std::byte> rest(*frame);
     for (; rest.size() >= sizeof(std::uint64_t); rest = rest.subspan(sizeof(std::uint64_t))) {
-      get(at++, rest.first(sizeof(std::uint64_t)));
+      get(rest.first<sizeof(std::uint64_t)>());
     }
-    if (!rest.empty()) get(at, rest);
+    if (!rest.empty()) get(rest);
     head_ += words;
     ring_.head->store(head_, std::memory_order_release);
     return Read::kFrame;
@@ -151,11 +152,6 @@ class BasicRingReader {
   void wake_up() { ring_.asleep->store(0, std::memory_order_relaxed); }
 
  private:
-  void get(std::uint64_t at, std::span<std::byte> bytes) {
-    const std::uint64_t word = ring_.word(at).load(std::memory_order_relaxed);
-    std::memcpy(bytes.data(), &word, bytes.size());
-  }
-
   BasicCommandRing<W> ring_;
   std::uint64_t head_ = 0;
 };

@@ -13,7 +13,7 @@ class FairQueueTest : public testing::Test {
  protected:
   struct Noted : TakesTurns {
     Noted(std::string& to, std::string text) : had(to), what(std::move(text)) {}
-    void take_turn() override { had += what; }
+    void take_turn(Deadline /*ends*/) override { had += what; }
     std::string& had;
     std::string what;
   };
@@ -23,7 +23,7 @@ class FairQueueTest : public testing::Test {
     queue_.push(owner, std::make_shared<Noted>(had_, what));
   }
   void take(microseconds cost) {
-    queue_.pop()->take_turn();
+    queue_.pop()->take_turn({});
     queue_.finish(cost);
   }
   std::string take_all(microseconds cost) {

@@ -11,7 +11,7 @@ class TurnsTest : public testing::Test {
  protected:
   struct Noted : TakesTurns {
     explicit Noted(std::function<void()> what) : does(std::move(what)) {}
-    void take_turn() override { does(); }
+    void take_turn(Deadline /*ends*/) override { does(); }
     std::function<void()> does;
   };
 

@@ -36,11 +36,11 @@ bool is_silent(const std::vector<std::byte>& frame) {
 
 }  // namespace
 
-void Sink::send(const flatbuffers::FlatBufferBuilder& message, std::vector<broker::SegmentFile> /*along*/,
+void Sink::send(std::span<const std::byte> message, std::vector<broker::SegmentFile> /*along*/,
                 broker::Transport /*way*/) {
-  flatbuffers::Verifier verifier(message.GetBufferPointer(), message.GetSize());
+  flatbuffers::Verifier verifier(reinterpret_cast<const std::uint8_t*>(message.data()), message.size());
   require(verifier.VerifyBuffer<schema::ReplyMessage>(nullptr), "a reply verifies");
-  learn(*flatbuffers::GetRoot<schema::ReplyMessage>(message.GetBufferPointer()), facts_);
+  learn(*flatbuffers::GetRoot<schema::ReplyMessage>(message.data()), facts_);
   ++replies_;
 }
 

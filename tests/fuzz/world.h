@@ -30,8 +30,7 @@ class Sink final : public broker::Channel {
  public:
   explicit Sink(Facts* facts) : facts_(facts) {}
 
-  void send(const flatbuffers::FlatBufferBuilder& message, std::vector<broker::SegmentFile> along,
-            broker::Transport way) override;
+  void send(std::span<const std::byte> message, std::vector<broker::SegmentFile> along, broker::Transport way) override;
   void use_rings(const CommandRings& /*rings*/) override {}  // what it is sent is handed to its handler
   void close(const std::string& reason) override;
   broker::Peer peer() const noexcept override { return {.pid = 0, .uid = geteuid()}; }

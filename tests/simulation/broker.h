@@ -22,9 +22,10 @@ class Sink final : public broker::Channel {
  public:
   explicit Sink(pid_t peer) : peer_(peer) {}
 
-  void send(const flatbuffers::FlatBufferBuilder& message, std::vector<broker::SegmentFile> /*along*/,
+  void send(std::span<const std::byte> message, std::vector<broker::SegmentFile> /*along*/,
             broker::Transport /*way*/) override {
-    replies.emplace_back(message.GetBufferPointer(), message.GetBufferPointer() + message.GetSize());
+    const auto* const bytes = reinterpret_cast<const std::uint8_t*>(message.data());
+    replies.emplace_back(bytes, bytes + message.size());
   }
   void use_rings(const CommandRings& /*rings*/) override {}  // what it is sent is handed to its handler
   void close(const std::string& /*reason*/) override { closed = true; }
