@@ -25,9 +25,13 @@ void Reply::begin(std::uint64_t sequence, std::size_t items, std::optional<Trans
 
 void Reply::set(std::size_t item, Answer answer) {
   const auto message = answer.message.empty() ? 0 : builder_.CreateString(answer.message);
-  answers_[item] =
-      schema::CreateReplyItem(builder_, static_cast<std::uint8_t>(answer.error), message, answer.type, answer.body);
   if (answer.along) along_.emplace(item, *std::move(answer.along));
+  set(item,
+      schema::CreateReplyItem(builder_, static_cast<std::uint8_t>(answer.error), message, answer.type, answer.body));
+}
+
+void Reply::set(std::size_t item, flatbuffers::Offset<schema::ReplyItem> written) {
+  answers_[item] = written;
   if (--missing_ == 0 && way_) send();
 }
 
@@ -38,7 +42,7 @@ void Reply::set_done(std::size_t item) {
 }
 
 void Reply::set_published(std::size_t item, std::uint64_t generation, EntryId spare) {
-  if (answers_.size() > 1) return set(item, answer(schema::CreatePublished(builder_, generation, spare)));
+  if (answers_.size() > 1) return set(item, add_published(generation, spare, &builder_));
   write_published(sequence_, generation, spare, &plain_);
   send_plain();
 }

@@ -61,7 +61,7 @@ class Reply {
   Builder& builder() noexcept { return builder_; }
   // Each item is answered once.
   void set(std::size_t item, Answer answer);
-  // What nearly every reply of a burst says, of one item alone: that takes no builder.
+  // What nearly every reply of a burst says: it is copied from a pattern (plain_reply.h).
   void set_done(std::size_t item);
   void set_published(std::size_t item, std::uint64_t generation, EntryId spare);
 
@@ -69,6 +69,7 @@ class Reply {
   // A message as large as this is rare, and not to keep its memory.
   static constexpr std::size_t kMostKept = 16 * 1024;
 
+  void set(std::size_t item, flatbuffers::Offset<schema::ReplyItem> written);
   void send();
   void send_plain();
 

@@ -126,9 +126,9 @@ const schema::Header& check_header(std::span<const std::byte> bytes, std::uint64
     refuse(std::to_string(bytes.size()) + " bytes are more than " + std::to_string(kMaxHeaderBytes) +
            "; put fewer members in one bundle");
   }
-  const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
+  const schema::Header& header = *flatbuffers::GetRoot<schema::Header>(bytes.data());
+  if (!is_bundle && read_plain_header(bytes, block_bytes)) return header;
   if (matching_plain_header(bytes) == nullptr && !verifies(bytes)) refuse("it is not a FlatBuffers Header");
-  const schema::Header& header = *flatbuffers::GetRoot<schema::Header>(data);
   const std::size_t count = header.tensors() != nullptr ? header.tensors()->size() : 0;
   if (is_bundle ? count > kMaxMembers : count != 1) {
     refuse("a " + std::string(is_bundle ? "bundle" : "tensor") + " of " + std::to_string(count) + " tensors");
