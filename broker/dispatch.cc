@@ -104,8 +104,8 @@ void Dispatch::begin_message(std::span<const std::byte> frame, Transport way) {
   // The reply may outlive this object and its channel.
   if (reply == nullptr || reply.use_count() > 1) {
     reply = std::make_shared<Reply>(
-        [weak = weak_channel_](std::span<const std::byte> message, std::vector<SegmentFile> along, Transport to) {
-          if (const auto channel = weak.lock()) channel->send(message, std::move(along), to);
+        [weak = weak_channel_](std::span<const std::byte> bytes, std::vector<SegmentFile> along, Transport to) {
+          if (const auto channel = weak.lock()) channel->send(bytes, std::move(along), to);
         });
   }
   const bool silent = std::all_of(items.begin(), items.end(), is_of(schema::Request::Ring));

@@ -223,14 +223,14 @@ void Store::State::shorten_extent(std::uint32_t id, std::uint64_t bytes) {
 
 // REQUIRES: the session exists. Throws InvalidArgumentError where that extent cannot become so short.
 void Store::State::check_given_back(const Session& session, std::uint32_t id, std::uint64_t keep) const {
-  const std::string name = "extent " + std::to_string(id);
+  const std::string called = "extent " + std::to_string(id);
   if (!session.extents.contains(id))
-    throw InvalidArgumentError(name + " is not one of session " + std::to_string(session.id));
+    throw InvalidArgumentError(called + " is not one of session " + std::to_string(session.id));
   if (keep == 0) return;
   const Range& range = extents.find(id)->range;
   if (keep % kPageSize != 0 || keep >= range.bytes ||
       !blocks.covered_pages({range.offset + keep, range.bytes - keep}).empty()) {
-    throw InvalidArgumentError(name + " of " + std::to_string(range.bytes) + " bytes cannot be cut to " +
+    throw InvalidArgumentError(called + " of " + std::to_string(range.bytes) + " bytes cannot be cut to " +
                                std::to_string(keep) + ": that must be whole pages, fewer, and all that hold tensors");
   }
 }

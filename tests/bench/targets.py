@@ -142,9 +142,9 @@ SCALE = [
            MEMORY_PER_TENSOR, "≤", 256, "bytes", "an entry, two index cells"),
     Target("Scale", "list of the 10,000 names with a prefix, of a million",
            of("cpp/list_10000_of_a_million"), "≤", 10 * MS, "time", "the copying of 10,000 names",
-           "A listing passes over one word for each cell of the index, which lets by one name in some hundreds that has "
-           "another prefix, more of long names (1.3 ms). Each of the 10,000 that match is copied at a glance, sorted and "
-           "described: some 0.4 us, a third of which is fresh memory, and page faults, for what is returned."),
+           "A listing passes over one word for each cell of the index (1.3 ms), which lets by one in some hundreds of "
+           "the names with another prefix, more of long ones. Each of the 10,000 that match is copied at a glance, "
+           "sorted and described: some 0.4 us, a third of it fresh memory, and page faults, for what is returned."),
     Target("Scale", "from a broker's SIGKILL to a put's return, with a million",
            of("cpp/kill_to_put/1000000"), "≤", 2000 * MS, "time", "one pass over the catalog"),
     Target("Scale", "the longest call of another client while they are put",
@@ -156,8 +156,8 @@ SCALE = [
            of("cpp/readers_of_one_tensor/holding"), "≥", 64, "count", "a cell each"),
     Target("Scale", "memory in use over live bytes, after creations and deletions of random sizes",
            of("cpp/fragmentation/used_ratio"), "≤", 1.15, "ratio", "the live bytes",
-           "In use are all pages of the extents that clients own. A client keeps idle memory warm up to a tenth of what "
-           "its tensors occupy; beyond that an empty extent, or the end of one, goes back to the broker once twice its "
+           "In use are all pages of the extents that clients own. A client keeps idle memory warm up to a tenth of what its "
+           "tensors occupy; beyond that an empty extent, or the end of one, goes back to the broker once twice its "
            "length was placed elsewhere (`client/idle_extents.h`). The price: here every fourth large tensor needs a "
            "grant, and fresh page tables."),
 ]  # fmt: skip
@@ -181,8 +181,9 @@ RECOVERY = [
 THIRD = (
     "Alone, client and broker look at the rings from a processor each, and neither is woken. So it stays beside a "
     "third process where the kernel leaves them one each; else each request is a wake-up, 5 to 10 times as long. A "
-    "newcomer costs the broker as much as ten requests and cannot be interrupted; to take in one each 100 us brought a "
-    "flood of them to 1.02, and the one that trickles to 30 in most runs, why is not known."
+    "newcomer costs the broker as much as ten requests and cannot be interrupted: while rings are looked at one is "
+    "taken in each 100 us. What is reclaimed, for which every session's leases are looked at, is put off for up to 16 "
+    "requests of a burst."
 )
 HOSTILE = [
     Target("Beside hostile processes", f"{call}, beside a process that {does}, over alone",
