@@ -156,7 +156,7 @@ SCALE = [
            of("cpp/readers_of_one_tensor/holding"), "≥", 64, "count", "a cell each"),
     Target("Scale", "memory in use over live bytes, after creations and deletions of random sizes",
            of("cpp/fragmentation/used_ratio"), "≤", 1.15, "ratio", "the live bytes",
-           "In use are all pages of the extents that clients own. A client keeps idle memory warm up to a tenth of what its "
+           "In use are all pages of the extents that clients own. A client keeps idle memory up to a tenth of what its "
            "tensors occupy; beyond that an empty extent, or the end of one, goes back to the broker once twice its "
            "length was placed elsewhere (`client/idle_extents.h`). The price: here every fourth large tensor needs a "
            "grant, and fresh page tables."),
