@@ -85,6 +85,7 @@ bool looks_at_what_is_kept(schema::Request type) {
     case schema::Request::Stats:
     case schema::Request::Grant:
     case schema::Request::GrowLeases:
+    case schema::Request::Spares:
       return true;
     default:
       return false;

@@ -4,8 +4,8 @@
 // itself; who is alone is charged that, up to a turn's length), and by process: many connections of one process have
 // one connection's share. Between two turns the loop looks at its descriptors, so that who comes anew waits for the
 // turn that is running and no other; those whose rings are looked at (ring_watch.h) may have several in between, for
-// two microseconds as long as nobody waits. What follows from turns (housekeeping.h) is done once for several, while
-// others wait or are looked for. On the loop's thread.
+// two microseconds and a turn each, as long as nobody waits. What follows from turns (housekeeping.h) is done once for
+// several, while others wait or are looked for. On the loop's thread.
 
 #ifndef TENSORBROKER_BROKER_TURNS_H_
 #define TENSORBROKER_BROKER_TURNS_H_

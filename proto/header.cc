@@ -126,9 +126,11 @@ const schema::Header& check_header(std::span<const std::byte> bytes, std::uint64
     refuse(std::to_string(bytes.size()) + " bytes are more than " + std::to_string(kMaxHeaderBytes) +
            "; put fewer members in one bundle");
   }
+  const bool is_well = !is_bundle && read_plain_header(bytes, block_bytes).has_value();
+  if (!is_well && matching_plain_header(bytes) == nullptr && !verifies(bytes)) refuse("it is not a FlatBuffers Header");
+  // Not before: there may be no bytes at all.
   const schema::Header& header = *flatbuffers::GetRoot<schema::Header>(bytes.data());
-  if (!is_bundle && read_plain_header(bytes, block_bytes)) return header;
-  if (matching_plain_header(bytes) == nullptr && !verifies(bytes)) refuse("it is not a FlatBuffers Header");
+  if (is_well) return header;
   const std::size_t count = header.tensors() != nullptr ? header.tensors()->size() : 0;
   if (is_bundle ? count > kMaxMembers : count != 1) {
     refuse("a " + std::string(is_bundle ? "bundle" : "tensor") + " of " + std::to_string(count) + " tensors");

@@ -144,6 +144,15 @@ TEST_F(Protocol, PublicationsOfWhatIsNotOnesOwnAreRefused) {
   EXPECT_EQ(error_of(foreign), ErrorCode::kInvalidArgument);
 }
 
+TEST_F(Protocol, APublicationWithoutAHeaderIsRefused) {
+  RawSession session = attach_raw(broker_.at());
+  const auto bare = [&](Builder& b) { return schema::CreatePublish(b, session.spares[0], b.CreateString("bare")); };
+  EXPECT_EQ(error_of(ask(*session.socket, message(schema::Request::Publish, bare, ++sequence_))),
+            ErrorCode::kInvalidArgument);
+  EXPECT_EQ(error_of(ask(*session.socket, test::publication(session.spares[0], "bare", {}, 0, 0, ++sequence_))),
+            ErrorCode::kInvalidArgument);
+}
+
 TEST_F(Protocol, ARepeatedMutationTakesEffectOnce) {
   RawSession session = attach_raw(broker_.at());
   const std::vector<std::byte> header = test::float_header(0);

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <iterator>
 #include <list>
 #include <map>
 #include <memory>
@@ -114,8 +115,10 @@ class Granter {
  private:
   // Beyond its first `keep` bytes.
   bool holds_published(const OwnExtent& extent, std::uint64_t keep = 0) const {
-    auto at = published_.lower_bound(extent.offset + extent.bytes);
-    return at != published_.begin() && (--at)->first + at->second.first > extent.offset + keep;
+    const auto after = published_.lower_bound(extent.offset + extent.bytes);
+    if (after == published_.begin()) return false;
+    const auto last = std::prev(after);
+    return last->first + last->second.first > extent.offset + keep;
   }
 
   std::uint64_t find_gap(std::uint64_t length) const {

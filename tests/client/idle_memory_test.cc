@@ -283,7 +283,7 @@ INSTANTIATE_TEST_SUITE_P(
                           constexpr std::uint64_t kLayers[] = {4, 16, 16, 16, 1000, 4096, 16'384, 16'384, 45'056};
                           return kLayers[random() % std::size(kLayers)] * kKiB;
                         }}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& param) { return param.param.name; });
 
 }  // namespace
 }  // namespace tensorbroker

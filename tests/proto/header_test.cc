@@ -138,6 +138,14 @@ TEST(Header, RefusesWhatMakesNoSense) {
   EXPECT_NE(refusal({tensor({1}, {1}), tensor({1}, {1})}, 24, false), "");
 }
 
+TEST(Header, RefusesWhatIsTooShortToBeOne) {
+  for (std::size_t bytes = 0; bytes < 8; ++bytes) {
+    const std::vector<std::byte> header(bytes);
+    EXPECT_THROW(check_header(header, 8, false), InvalidArgumentError) << bytes;
+    EXPECT_THROW(check_header(header, 8, true), InvalidArgumentError) << bytes;
+  }
+}
+
 TEST(Header, RefusesMembersWithoutDistinctNames) {
   EXPECT_NE(refusal({member("a"), member("a")}, 24, true).find("'a'"), std::string::npos);
   EXPECT_NE(refusal({member("")}, 24, true), "");
