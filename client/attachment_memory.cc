@@ -57,13 +57,14 @@ void Attachment::give_back(const std::vector<GivenBack>& given, std::uint64_t ep
     }
   }
   try {
-    std::vector<std::uint32_t> ids;
+    std::vector<std::uint32_t> whole, cut;
     std::vector<std::uint64_t> keep;
     for (const GivenBack& g : given) {
-      ids.push_back(g.extent.id);
-      keep.push_back(g.keep);
+      (g.keep == 0 ? whole : cut).push_back(g.extent.id);
+      if (g.keep != 0) keep.push_back(g.keep);
     }
-    calls_->give_back(ids, keep, epoch);
+    if (!whole.empty()) calls_->give_back(whole, {}, epoch);
+    if (!cut.empty()) calls_->give_back(cut, keep, epoch);
   } catch (const std::exception&) {
     channel_->drop(channel_->epoch());  // the next Hello does not list them
   }

@@ -48,12 +48,13 @@ void BlockAllocator::give_up_idle(std::uint64_t placed) {
   }
 }
 
-// Cuts off the free run at the extent's end.
+// Cuts off the free pages at the extent's end.
 void BlockAllocator::shorten(Extent& extent) {
   const std::uint64_t bytes = extent.free_end();
-  const std::uint64_t offset = extent.end() - bytes;
-  runs_of(extent).erase({bytes, offset});
+  const auto [offset, length] = *extent.runs.rbegin();
+  runs_of(extent).erase({length, offset});
   extent.runs.erase(offset);
+  if (length > bytes) add_run(extent, offset, length - bytes);
   dropped_.push_back({.extent = extent.own, .keep = extent.own.bytes - bytes});
   extent.own.bytes -= bytes;
   extent_bytes_ -= bytes;

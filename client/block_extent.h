@@ -8,6 +8,7 @@
 #include <map>
 
 #include "client/block_allocator.h"
+#include "proto/limits.h"
 
 namespace tensorbroker {
 
@@ -24,9 +25,10 @@ struct BlockAllocator::Extent {
 
   std::uint64_t end() const { return own.offset + own.bytes; }
   std::uint64_t free() const { return own.bytes - occupied; }
-  // Length of the free run at its end.
+  // Bytes of the whole pages that are free at its end. (Where memory is short, a small block lies in front of them.)
   std::uint64_t free_end() const {
-    return runs.empty() || runs.rbegin()->first + runs.rbegin()->second != end() ? 0 : runs.rbegin()->second;
+    if (runs.empty() || runs.rbegin()->first + runs.rbegin()->second != end()) return 0;
+    return end() - round_up_to_page(runs.rbegin()->first);
   }
   bool is_taken() const {
     return own.state->load(std::memory_order_seq_cst) == static_cast<std::uint64_t>(ExtentState::kTaken);

@@ -60,8 +60,8 @@ class Channel {
   // The newest epoch there was, in use or not.
   std::uint64_t last_epoch() const;
 
-  // Sends a request whose reply nobody waits for, and which is forgotten, if the socket of `epoch` is still in use.
-  // False where it was not sent.
+  // Sends a request whose reply nobody waits for, and which is forgotten, if the socket of `epoch` is still in use. By
+  // the socket always: such requests are heard in the order that they are sent in. False where it was not sent.
   bool post(std::span<const std::byte> request, std::uint64_t epoch);
   // The same, but the reply is kept for take(). What goes through the ring may overtake what went before it through the
   // socket, or the other way round: where it has to be heard after another one that was posted and is not answered yet,

@@ -46,6 +46,20 @@ TEST_F(IdleMemory, BeyondThatGoesOnceTwiceItsLengthWasPlacedElsewhere) {
   EXPECT_EQ(allocator_.extent_bytes(), 4 * kMiB);
 }
 
+// Where memory is short a small block lies anywhere, and the free end behind it begins within a page.
+TEST_F(IdleMemory, GoesBackInWholePagesBehindASmallBlock) {
+  const Block other = allocate(kMiB);
+  allocator_.discard(allocate(8 * kMiB));
+  publish(5 * kMiB);
+  const Block all_else = allocate(55 * kMiB);
+  const Block small = allocate(64);
+  allocator_.discard(all_else);
+  allocator_.discard(other);
+  place_elsewhere(kMiB, 10);
+  ASSERT_NE(granter_.extent_of(small), nullptr);
+  EXPECT_EQ(granter_.extent_of(small)->bytes, 5 * kMiB + kPageSize);
+}
+
 TEST_F(IdleMemory, OfATensorThatIsReplacedAgainAndAgainStays) {
   Block published = publish(12 * kMiB);
   for (int i = 0; i < 100; ++i) {
