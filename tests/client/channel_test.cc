@@ -392,11 +392,11 @@ TEST_F(RingLine, WhatDoesNotFitGoesThroughTheSocket) {
   std::uint64_t n = 0;
   while (memory_.control().requests_tail.load() + 100 < kCommandRingWords) {
     ++n;
-    channel_.post(request(n), epoch_);
+    channel_.post_and_keep(n, request(n), epoch_);
   }
   const Frame large(2000, std::byte{1});
   ++n;
-  EXPECT_TRUE(channel_.post(large, epoch_));
+  EXPECT_EQ(channel_.post_and_keep(n, large, epoch_), Channel::Way::kSocket);
   for (;;) {
     const Frame frame = next_request();
     ASSERT_FALSE(frame.empty());
@@ -415,12 +415,20 @@ TEST_F(RingLine, RepliesThatNoBrokerWritesLoseTheLine) {
 }
 
 TEST_F(RingLine, ALostLinesRequestsAreNotTheNextOnes) {
-  EXPECT_TRUE(channel_.post(request(1), epoch_));
+  EXPECT_EQ(channel_.post_and_keep(1, request(1), epoch_), Channel::Way::kRing);
   channel_.drop(epoch_);
-  EXPECT_FALSE(channel_.post(request(2), epoch_)) << "the rings are not touched any more";
+  EXPECT_FALSE(channel_.post_and_keep(2, request(2), epoch_)) << "the rings are not touched any more";
   take_rings();
-  EXPECT_TRUE(channel_.post(request(3), epoch_));
+  EXPECT_EQ(channel_.post_and_keep(3, request(3), epoch_), Channel::Way::kRing);
   EXPECT_EQ(sequence_of(next_in_ring()), 3u);
+}
+
+TEST_F(RingLine, WhatIsPostedGoesThroughTheSocketAndSoInOrder) {
+  EXPECT_TRUE(channel_.post(request(1), epoch_));
+  EXPECT_TRUE(channel_.post(request(2), epoch_));
+  EXPECT_EQ(sequence_of(next_request()), 1u);
+  EXPECT_EQ(sequence_of(next_request()), 2u);
+  EXPECT_EQ(memory_.control().requests_tail.load(), 0u);
 }
 
 TEST_F(RingLine, ManyThreadsShareTheRings) {
