@@ -1,9 +1,9 @@
 """Counts the instructions of calls under callgrind, and compares them with what they were (baseline.json).
 
 Times on shared machines drift; instructions hardly do. A call that takes more than 5 % more or fewer than the baseline
-is a failure: mend it, or write the new baseline with --update, and say in the commit why. Of a broker only the handling of
-requests is counted: how often it looks for the next one, or reclaims, depends on when that comes. A count that differs is
-taken again.
+is a failure: mend it, or write the new baseline with --update, and say in the commit why. Of a broker only the handling
+of requests is counted: how often it looks for the next one, or reclaims, depends on when that comes. A count that
+differs is taken again.
 """
 
 import argparse
