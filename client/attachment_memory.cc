@@ -35,7 +35,7 @@ OwnExtent Attachment::grant(std::uint64_t bytes, const Limit& limit) {
   } catch (...) {
     const std::uint64_t epoch = channel_->last_epoch();
     placed(own);
-    calls_->give_back({own.id}, {0}, epoch);
+    calls_->give_back({own.id}, {}, epoch);
     throw;
   }
   arena_->populate_extent(own.data, own.bytes, *own.state);
@@ -66,7 +66,7 @@ void Attachment::give_back(const std::vector<GivenBack>& given, std::uint64_t ep
     if (!whole.empty()) calls_->give_back(whole, {}, epoch);
     if (!cut.empty()) calls_->give_back(cut, keep, epoch);
   } catch (const std::exception&) {
-    channel_->drop(channel_->epoch());  // the next Hello does not list them
+    channel_->drop(channel_->epoch());  // the next Hello does not list what went whole
   }
 }
 

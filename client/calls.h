@@ -108,8 +108,9 @@ class Calls {
   explicit Calls(Transport transport) : transport_(std::move(transport)) {}
 
   GrantedExtent grant(std::uint64_t bytes, const Limit& limit);
-  // On the connection of `epoch`, not waited for and never repeated: what a lost connection did not deliver, the next
-  // Hello does not list.
+  // All but the first `keep` bytes of each, or, where it is empty, all of them. On the connection of `epoch`, not
+  // waited for and never repeated: of what a lost connection did not deliver, the next Hello does not list what went
+  // whole.
   void give_back(const std::vector<std::uint32_t>& extents, const std::vector<std::uint64_t>& keep,
                  std::uint64_t epoch);
 

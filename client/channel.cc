@@ -336,7 +336,6 @@ bool Channel::post(std::span<const std::byte> request, std::uint64_t epoch) {
   Held held(mutex_);
   const auto used = line_;
   if (!used || used->lost || used->epoch != epoch) return false;
-  used->look = kLook;
   if (send_by_socket(*used, request, Limit::in(kMostForAPost), held)) return true;
   lose(*used);
   return false;
